@@ -1,0 +1,150 @@
+"""What all tests share, and what must happen before napari and Qt start."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+OPEN_A_WINDOW = "from qtpy.QtWidgets import QApplication; QApplication([])"
+
+
+@cache
+def import_error(*modules: str) -> str:
+    """Why one of the modules cannot be imported here, or an empty text.
+
+    A missing system library is an ImportError from Qt and an OSError from OpenGL.
+    """
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except (ImportError, OSError) as error:
+            return str(error)
+    return ""
+
+
+NAPARI = ("napari.utils._testsupport",)
+"""The modules without which napari has no layers."""
+
+WINDOW = (*NAPARI, "qtpy.QtGui", "qtpy.QtTest", "qtpy.QtWidgets", "pytestqt.plugin")
+"""The modules without which napari has no window."""
+
+# These two are kept from loading themselves ("-p no:..." in pyproject.toml): where a
+# system library is missing they end the whole run before the first test.
+pytest_plugins = [
+    *([] if import_error(*NAPARI) else ["napari.utils._testsupport"]),
+    *([] if import_error(*WINDOW) else ["pytestqt.plugin"]),
+]
+
+
+@cache
+def window_error() -> str:
+    """Why no window can be opened, or an empty text where one can.
+
+    Asked in a child process, because a missing library makes Qt abort the whole
+    process. Where the screen does not do, Qt's own one without a screen is taken.
+    """
+    error = import_error(*WINDOW)
+    if error or not sys.platform.startswith("linux"):
+        return error
+    for platform in (os.environ.get("QT_QPA_PLATFORM"), "offscreen"):
+        environment = dict(os.environ)
+        if platform is not None:
+            environment["QT_QPA_PLATFORM"] = platform
+        try:
+            child = subprocess.run(
+                [sys.executable, "-c", OPEN_A_WINDOW],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            )
+        except subprocess.TimeoutExpired:
+            error = "Qt did not start within a minute"
+            continue
+        if child.returncode == 0:
+            os.environ.update(environment)
+            return ""
+        error = " ".join(child.stderr.split()) or f"exit code {child.returncode}"
+    return error
+
+
+NEEDS = {
+    ROOT / "tests" / "gui": ("napari's window", window_error),
+    ROOT / "tests" / "widgets": ("napari", lambda: import_error(*NAPARI)),
+}
+"""What the tests in a folder need, and the function that says why it is not there."""
+
+
+class _SkippedModule(pytest.Module):
+    """A module of tests that cannot run here and is not even read."""
+
+    reason = ""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip(self.reason, allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Skip the modules of a folder whose needs are not met, with the reason."""
+    for folder, (what, why_not) in NEEDS.items():
+        if folder in module_path.parents and (error := why_not()):
+            module: _SkippedModule = _SkippedModule.from_parent(
+                parent, path=module_path
+            )
+            module.reason = (
+                f"{module_path.relative_to(ROOT).as_posix()} needs {what}, which does "
+                f"not start here ({error[:200]}); install the system packages that "
+                "README names."
+            )
+            return module
+    return None
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark every test in ``tests/gui`` as one that opens a window."""
+    if ROOT / "tests" / "gui" in item.path.parents:
+        item.add_marker("gui")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep the user's own napari settings out of the tests, and untouched by them."""
+    folder = tempfile.TemporaryDirectory(prefix="unetic-tests-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["NAPARI_CONFIG"] = str(Path(folder.name, "napari.yaml"))
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real images with ground truth; the test is skipped without it."""
+    folder = Path(os.environ.get("UNETIC_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "dsb2018").is_dir():
+        pytest.skip(f"real images are not here ({folder}); set UNETIC_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def napari_layers() -> None:
+    """Napari's layers; the test is skipped where a system library is missing."""
+    if error := import_error(*NAPARI):
+        pytest.skip(
+            f"napari does not start here ({error[:200]}); install the system packages "
+            "that README names."
+        )
