@@ -1,0 +1,1 @@
+"""Images: reading, writing, normalising, resampling, and the geometry of tiles."""

@@ -1,0 +1,211 @@
+"""The image: an array with axes, pixel size and a name, read only where needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.axes import (
+    PixelSize,
+    canonical,
+    canonical_permutation,
+    check_axes,
+    guess_axes,
+)
+from napari_unetic.errors import UneticError
+
+
+class ArrayLike(Protocol):
+    """What an image needs of its data: NumPy, dask, zarr and memory maps have it."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length of each axis."""
+
+    @property
+    def dtype(self) -> Any:
+        """Anything that ``numpy.dtype`` takes."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    def __getitem__(self, key: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An array with axes in canonical order, a pixel size and a name.
+
+    Parameters
+    ----------
+    data : array-like
+        Anything with ``shape``, ``dtype``, ``ndim`` and slicing. Not read here.
+    axes : str
+        One letter an axis of `data`, a subset of ``TZCYX`` in this order.
+    rgb : bool
+        Whether the channels are red, green and blue rather than stains.
+    pixel_size : PixelSize
+        Size of a pixel, where known.
+    name : str
+        Where the image came from, for messages and provenance.
+    notices : tuple of str
+        Sentences the user should read (alpha dropped, not-a-number replaced, ...).
+
+    Raises
+    ------
+    UneticError
+        If the axes do not fit the data or an axis is empty.
+    """
+
+    data: ArrayLike
+    axes: str
+    rgb: bool = False
+    pixel_size: PixelSize = field(default_factory=PixelSize)
+    name: str = "image"
+    notices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_axes(self.axes, len(self.data.shape))
+        if self.axes != canonical(self.axes):
+            raise UneticError(
+                f"Expected axes in the order {canonical(self.axes)}, got {self.axes}; "
+                "use as_image(), which transposes."
+            )
+        if 0 in self.data.shape:
+            raise UneticError(
+                f"Expected an image with pixels, got shape {tuple(self.data.shape)} "
+                f"({self.name}); choose another image."
+            )
+
+    @property
+    def shape_yx(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.data.shape[-2], self.data.shape[-1]
+
+    @property
+    def n_channels(self) -> int:
+        """Number of channels; 1 where there is no channel axis."""
+        return self.data.shape[self.axes.index("C")] if "C" in self.axes else 1
+
+    @property
+    def plane_axes(self) -> str:
+        """The axes over which planes run: those of T and Z that there are."""
+        return "".join(letter for letter in self.axes if letter in "TZ")
+
+    @property
+    def plane_shape(self) -> tuple[int, ...]:
+        """Number of planes along each of `plane_axes`."""
+        return tuple(self.data.shape[self.axes.index(a)] for a in self.plane_axes)
+
+    def planes(self) -> Iterator[tuple[int, ...]]:
+        """Yield the index of every plane along `plane_axes`; ``()`` for a 2-D image."""
+        yield from np.ndindex(*self.plane_shape)
+
+    def read(
+        self,
+        plane: tuple[int, ...] = (),
+        channels: tuple[int, ...] | None = None,
+        rows: slice = slice(None),
+        columns: slice = slice(None),
+    ) -> NDArray[Any]:
+        """Read a window of one plane.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Index along `plane_axes`.
+        channels : tuple of int, optional
+            Channels to take, all by default.
+        rows, columns : slice
+            The window.
+
+        Returns
+        -------
+        ndarray of shape (C, Y, X)
+            The window in the image's own dtype.
+        """
+        at = dict(zip(self.plane_axes, plane, strict=True))
+        take = self.data[
+            tuple(
+                at[a] if a in at else {"C": slice(None), "Y": rows, "X": columns}[a]
+                for a in self.axes
+            )
+        ]
+        window: NDArray[Any] = np.asarray(take)
+        if "C" not in self.axes:
+            window = window[np.newaxis]
+        return window if channels is None else window[list(channels)]
+
+
+def as_image(
+    image: Image | ArrayLike,
+    axes: str | None = None,
+    *,
+    pixel_size: PixelSize | None = None,
+    name: str = "image",
+) -> Image:
+    """Return an `Image` of anything array-like, its axes in canonical order.
+
+    Parameters
+    ----------
+    image : Image or array-like
+        An `Image` is returned as it is unless `axes` is given.
+    axes : str, optional
+        One letter a dimension, in the array's order; guessed from the shape if None
+        (`napari_unetic.axes.guess_axes`).
+    pixel_size : PixelSize, optional
+        Size of a pixel, where known.
+    name : str
+        For messages and provenance.
+
+    Returns
+    -------
+    Image
+        Colour where the channel axis is last and has 3 or 4 entries; a fourth (alpha)
+        is dropped. Boolean data become uint8.
+
+    Raises
+    ------
+    UneticError
+        If the axes do not fit or the data are not real numbers.
+    """
+    if isinstance(image, Image):
+        if axes is None or axes.upper() == image.axes:
+            return image
+        # Canonical order is kept, so only the meaning of the axes changes.
+        return as_image(
+            image.data, axes, pixel_size=pixel_size or image.pixel_size, name=image.name
+        )
+    data: Any = image if hasattr(image, "dtype") else np.asarray(image)
+    kind = np.dtype(data.dtype).kind
+    if kind not in "buif":
+        raise UneticError(
+            f"Expected an image of integers or real numbers, got dtype {data.dtype} "
+            f"({name}); convert it first."
+        )
+    text = check_axes(axes or guess_axes(data.shape), len(data.shape))
+    notices: tuple[str, ...] = ()
+    rgb = text[-1] == "C" and data.shape[-1] in (3, 4)
+    if rgb and data.shape[-1] == 4:
+        data = data[..., :3]
+        notices = (f"{name}: the alpha channel is left out.",)
+    order = canonical_permutation(text)
+    if order != tuple(range(len(order))):
+        if not hasattr(data, "transpose"):  # zarr has none
+            data = np.asarray(data)
+        data = data.transpose(order)
+    if kind == "b":
+        data = data.astype(np.uint8)
+    return Image(
+        data=data,
+        axes=canonical(text),
+        rgb=rgb,
+        pixel_size=pixel_size or PixelSize(),
+        name=name,
+        notices=notices,
+    )

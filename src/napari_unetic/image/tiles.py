@@ -1,0 +1,154 @@
+"""Integer geometry of tiles: which pixels are read, computed and written.
+
+No pixel is touched here. Whole means the image in one tile; the rules below make
+tiles agree with it. At the image's own edge the network pads as it did in training;
+only edges inside the image get a halo of real pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class TileRule:
+    """What a network asks of the tiles it is given, in pixels.
+
+    Parameters
+    ----------
+    stride : int
+        Tile starts are multiples of it.
+    halo : int
+        Real pixels read beyond a tile's edge inside the image: at least the network's
+        reach, a multiple of `stride`.
+    context : int
+        Pixels a side that the output is smaller than the input (valid convolutions);
+        beyond the image's edge they are reflected.
+    remainder : int
+        Output sizes are ``remainder`` modulo ``stride``.
+    """
+
+    stride: int
+    halo: int
+    context: int
+    remainder: int
+
+    def __post_init__(self) -> None:
+        assert self.stride >= 1 and self.halo % self.stride == 0
+        assert 0 <= self.remainder < self.stride
+        assert self.halo == 0 or self.context == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One tile along one axis.
+
+    ``[start, stop)`` is written; ``[read_start, read_stop)`` is what the network gets,
+    reflected where it leaves the image; ``offset`` is where the written part begins in
+    the network's output::
+
+        read_start      start          stop       read_stop
+            |   halo      |    written   |   halo     |
+            |<-- offset ->|
+    """
+
+    start: int
+    stop: int
+    read_start: int
+    read_stop: int
+    offset: int
+
+
+def cover(size: int, tile: int, rule: TileRule) -> list[Span]:
+    """Cut one axis into spans that write each pixel exactly once.
+
+    Parameters
+    ----------
+    size : int
+        Pixels along the axis, at least 1.
+    tile : int
+        Pixels a tile should write; rounded up to a multiple of the stride.
+    rule : TileRule
+        What the network asks for.
+
+    Returns
+    -------
+    list of Span
+        In order.
+    """
+    step = -(-tile // rule.stride) * rule.stride
+    spans = []
+    for start in range(0, size, step):
+        stop = min(start + step, size)
+        if rule.context:
+            n = stop - start
+            n += (rule.remainder - n) % rule.stride
+            read = start - rule.context, start + n + rule.context
+            offset = 0
+        else:
+            low = max(0, start - rule.halo)
+            high = min(stop + rule.halo, -(-size // rule.stride) * rule.stride)
+            # Only the last tile can end off the grid, and then the image ends there.
+            high = -(-high // rule.stride) * rule.stride
+            read, offset = (low, high), start - low
+        spans.append(Span(start, stop, *read, offset))
+    return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One tile of a plane: a span of rows and a span of columns."""
+
+    rows: Span
+    columns: Span
+
+    @property
+    def write(self) -> tuple[slice, slice]:
+        """Where the result goes in the plane."""
+        return (
+            slice(self.rows.start, self.rows.stop),
+            slice(self.columns.start, self.columns.stop),
+        )
+
+    @property
+    def crop(self) -> tuple[slice, slice]:
+        """Which part of the network's output that is."""
+        return tuple(  # type: ignore[return-value]
+            slice(s.offset, s.offset + s.stop - s.start)
+            for s in (self.rows, self.columns)
+        )
+
+
+def tiles(shape: tuple[int, int], tile: int, rule: TileRule) -> Iterator[Tile]:
+    """Yield the tiles of a plane, row by row."""
+    rows, columns = (cover(size, tile, rule) for size in shape)
+    for row, column in product(rows, columns):
+        yield Tile(row, column)
+
+
+def reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:
+    """Return the indices of ``[start, stop)`` reflected into ``[0, size)``.
+
+    The edge pixel is not repeated, as with ``numpy.pad(mode="reflect")``; any distance
+    from the image is allowed, and an axis of one pixel repeats it.
+
+    Examples
+    --------
+    >>> reflected(-2, 5, 3).tolist()
+    [2, 1, 0, 1, 2, 1, 0]
+    """
+    return reflect(np.arange(start, stop), size)
+
+
+def reflect(index: NDArray[np.intp], size: int) -> NDArray[np.intp]:
+    """Return any indices reflected into ``[0, size)``; see `reflected`."""
+    if size == 1:
+        return np.zeros_like(index)
+    period = 2 * (size - 1)
+    index = np.abs(index) % period
+    return np.minimum(index, period - index)

@@ -1,0 +1,163 @@
+"""Files that appear whole or not at all: label images and pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import tifffile
+from numpy.typing import NDArray
+
+from napari_unetic.axes import PixelSize, check_axes
+from napari_unetic.errors import UneticError
+from napari_unetic.image.tiff import micrometres
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a path to write to, which becomes `path` when the block ends well.
+
+    Parameters
+    ----------
+    path : path
+        Where the file shall be. Folders above it are made.
+
+    Yields
+    ------
+    Path
+        A hidden name in the same folder with the same suffix. It is removed if the
+        block fails, and what was at `path` stays.
+
+    Raises
+    ------
+    UneticError
+        If the folder or the file cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise UneticError(
+            f"Expected to be able to write {path}, got {error.strerror or error}; "
+            "choose another folder or make room."
+        ) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def label_dtype(n: int) -> np.dtype[Any]:
+    """Return the type that holds labels up to `n`: uint16, or uint32 beyond 65,535.
+
+    Parameters
+    ----------
+    n : int
+        The highest label.
+
+    Returns
+    -------
+    dtype
+        uint16 or uint32.
+
+    Raises
+    ------
+    UneticError
+        If there are more objects than uint32 can count.
+    """
+    for dtype in (np.uint16, np.uint32):
+        if n <= np.iinfo(dtype).max:
+            return np.dtype(dtype)
+    raise UneticError(
+        f"Expected at most {np.iinfo(np.uint32).max} objects, got {n}; "
+        "renumber the labels or write the image in parts."
+    )
+
+
+def write_labels(
+    path: str | os.PathLike[str],
+    labels: NDArray[Any],
+    *,
+    axes: str = "YX",
+    pixel_size: PixelSize | None = None,
+    description: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a label image as OME-TIFF, packed with zlib.
+
+    Parameters
+    ----------
+    path : path
+        The file; it appears whole or not at all.
+    labels : ndarray of one axis a letter of `axes`, integer
+        0 and more. Written as `label_dtype` of the highest.
+    axes : str
+        Letters out of ``TZYX``, in this order.
+    pixel_size : PixelSize, optional
+        Written to the OME-XML and the resolution tags, where it is a length.
+    description : mapping, optional
+        What led to the labels, written to the OME-XML as JSON.
+
+    Raises
+    ------
+    UneticError
+        If the axes do not fit, the labels are none, or the file cannot be written.
+    """
+    axes = check_axes(axes, labels.ndim)
+    if labels.dtype.kind not in "bui" or (labels.size and int(labels.min()) < 0):
+        raise UneticError(
+            f"Expected labels as integers of 0 and more, got dtype {labels.dtype}; "
+            "convert them first."
+        )
+    metadata: dict[str, Any] = {"axes": axes}
+    if description is not None:
+        metadata["Description"] = json.dumps(description, ensure_ascii=False)
+    resolution = None
+    factor = micrometres(pixel_size.unit) if pixel_size is not None else 0.0
+    if pixel_size is not None and factor:
+        sizes = {a: factor * size for a, size in pixel_size.sizes.items()}
+        for axis in "XYZ":
+            if axis in sizes and axis in axes:
+                metadata[f"PhysicalSize{axis}"] = sizes[axis]
+                metadata[f"PhysicalSize{axis}Unit"] = "µm"
+        if "X" in sizes and "Y" in sizes:
+            resolution = (1e4 / sizes["X"], 1e4 / sizes["Y"])
+    highest = int(labels.max()) if labels.size else 0
+    with atomic_path(path) as partial:
+        tifffile.imwrite(
+            partial,
+            np.ascontiguousarray(labels, label_dtype(highest)),
+            ome=True,
+            photometric="minisblack",
+            compression="zlib",
+            resolution=resolution,
+            resolutionunit="CENTIMETER" if resolution else None,
+            metadata=metadata,
+        )
+
+
+def write_png(path: str | os.PathLike[str], array: NDArray[np.uint8]) -> None:
+    """Write a picture as PNG; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    array : ndarray of shape (Y, X) or (Y, X, 3), uint8
+        Grey or red, green and blue.
+
+    Raises
+    ------
+    UneticError
+        If the file cannot be written.
+    """
+    with atomic_path(path) as partial:
+        PIL.Image.fromarray(np.ascontiguousarray(array)).save(partial, format="PNG")

@@ -1,0 +1,68 @@
+"""Normalisation is fitted once per image and applied per tile."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_unetic.errors import UneticError
+from napari_unetic.image.normalise import NormalisationSpec, fit_normalisation
+from napari_unetic.image.source import as_image
+
+
+def test_percentiles_become_0_and_1() -> None:
+    """The low percentile is mapped to 0, the high one to 1."""
+    values = np.arange(1001, dtype=np.float32).reshape(7, 143)
+    fitted = fit_normalisation(as_image(values, "YX"), 1)
+    assert fitted.offset == pytest.approx((10.0,))
+    assert fitted.offset[0] + fitted.scale[0] == pytest.approx(998.0)
+    assert fitted.apply(np.full((1, 1, 1), 504.0)) == pytest.approx(0.5)
+
+
+def test_all_planes_share_one_fit() -> None:
+    """A dim plane of a stack stays dim."""
+    stack = np.zeros((2, 50, 50), np.uint16)
+    stack[0, :, :25], stack[1, :, :25] = 100, 1000
+    fitted = fit_normalisation(as_image(stack, "ZYX"), 1)
+    dim = fitted.apply(as_image(stack, "ZYX").read((0,)))
+    assert dim.max() == pytest.approx(0.1)
+
+
+def test_a_constant_image_becomes_0() -> None:
+    """Without contrast nothing is divided by nothing."""
+    fitted = fit_normalisation(as_image(np.full((9, 9), 7, np.uint8)), 1)
+    assert not fitted.apply(np.full((1, 9, 9), 7, np.uint8)).any()
+
+
+def test_what_is_not_a_number_becomes_background() -> None:
+    """Not-a-number and infinity neither move the fit nor survive it."""
+    values = np.linspace(0, 1, 400, dtype=np.float32).reshape(20, 20)
+    clean = fit_normalisation(as_image(values), 1)
+    values[3, 3], values[4, 4] = np.nan, np.inf
+    fitted = fit_normalisation(as_image(values), 1)
+    assert fitted.offset == pytest.approx(clean.offset, abs=0.01)
+    assert fitted.apply(values[None])[0, 3, 3] == 0
+    assert fitted.apply(values[None])[0, 4, 4] == 0
+
+
+def test_an_image_of_nothing_finite_is_refused() -> None:
+    """The message says what was expected and what to do."""
+    with pytest.raises(UneticError, match="finite values, got none in dark"):
+        fit_normalisation(as_image(np.full((4, 4), np.nan), name="dark"), 1)
+
+
+def test_a_dead_pixel_is_cut() -> None:
+    """One very bright pixel does not reach the network as such."""
+    values = np.random.default_rng(0).normal(100, 10, (100, 100))
+    values[50, 50] = 1e9
+    fitted = fit_normalisation(as_image(values), 1)
+    assert fitted.apply(values[None]).max() == NormalisationSpec().highest
+
+
+def test_large_images_are_sampled() -> None:
+    """A sample of the pixels gives nearly the percentiles of all."""
+    values = np.random.default_rng(0).normal(0, 1, (600, 700))
+    whole = fit_normalisation(as_image(values), 1)
+    sampled = fit_normalisation(as_image(values), 1, max_samples=20_000)
+    assert sampled.offset == pytest.approx(whole.offset, abs=0.1)
+    assert sampled.scale == pytest.approx(whole.scale, rel=0.05)
