@@ -1,0 +1,1 @@
+"""Objects: labels to maps and back, matching, scores, measurements, pictures."""
