@@ -1,0 +1,154 @@
+"""The pair: an image and its labels, read when they are needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.errors import UneticError
+from napari_unetic.image.reading import read_image, read_labels
+from napari_unetic.pairs.assemble import Annotation, assemble_masks, take_labels
+
+if TYPE_CHECKING:
+    from napari_unetic.image.source import Image
+    from napari_unetic.pairs.entries import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An image and its labels, by the files they are in.
+
+    Nothing is read before it is asked for, nothing is kept open, and a pair can be
+    pickled.
+
+    Parameters
+    ----------
+    id : str
+        Name of the pair within its data set.
+    image_entry : Entry
+        The image file.
+    label_entries : tuple of Entry
+        The label image, or one mask an object.
+    one_file_an_object : bool
+        Whether each label entry is the mask of one object.
+    axes : str, optional
+        Axes of the image file's array; from its metadata, else guessed, if None.
+    """
+
+    id: str
+    image_entry: Entry
+    label_entries: tuple[Entry, ...]
+    one_file_an_object: bool = False
+    axes: str | None = None
+
+    def image(self) -> Image:
+        """Return the image.
+
+        Raises
+        ------
+        UneticError
+            If its file cannot be read.
+        """
+        entry = self.image_entry
+        return read_image(entry.open(), axes=self.axes, name=entry.name)
+
+    def labels(self) -> NDArray[np.int32]:
+        """Return the labels, checked against the image; see `read` for both.
+
+        Returns
+        -------
+        ndarray of shape (Y, X) or plane axes and (Y, X), int32
+            Number of the object at each pixel, 0 where there is none.
+
+        Raises
+        ------
+        UneticError
+            If a file cannot be read, or the shapes of image and labels differ.
+        """
+        return self.read()[1]
+
+    def read(self) -> tuple[Image, NDArray[np.int32]]:
+        """Return the image and its labels, each read once.
+
+        Raises
+        ------
+        UneticError
+            If a file cannot be read, or the shapes of image and labels differ.
+        """
+        image, labels = self.image(), self.annotation().labels
+        expected = (*image.plane_shape, *image.shape_yx)
+        if labels.shape != expected:
+            raise UneticError(
+                f"Expected labels of shape {expected} as the image of {self.id}, got "
+                f"shape {labels.shape}; give labels drawn on this image, or its axes."
+            )
+        return image, labels
+
+    def annotation(self) -> Annotation:
+        """Return the labels with their notices, not checked against the image."""
+        if self.one_file_an_object:
+            masks = (read_labels(e.open(), name=e.name) for e in self.label_entries)
+            return assemble_masks(masks, self.id)
+        (entry,) = self.label_entries
+        return take_labels(read_labels(entry.open(), name=entry.name), self.id)
+
+    def image_hash(self) -> str:
+        """Return a SHA-256 that tells the picture, whatever file it is in.
+
+        Returns
+        -------
+        str
+            Hex digest over ``"dtype|shape|"`` and the pixels in canonical axes, C order
+            and little-endian.
+        """
+        data = np.asarray(self.image().data)
+        data = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
+        digest = hashlib.sha256(f"{data.dtype.str}|{data.shape}|".encode())
+        digest.update(data.data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs(Sequence[Pair]):
+    """The pairs of a data set, in the order of their ids.
+
+    Parameters
+    ----------
+    pairs : tuple of Pair
+        The pairs.
+    source : str
+        Where they come from.
+    notices : tuple of str
+        What was left out and why, in sentences.
+    """
+
+    pairs: tuple[Pair, ...]
+    source: str = ""
+    notices: tuple[str, ...] = field(default=())
+
+    @overload
+    def __getitem__(self, at: int) -> Pair: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Pair, ...]: ...
+    def __getitem__(self, at: int | slice) -> Pair | tuple[Pair, ...]:
+        """Return a pair, or a tuple of pairs for a slice."""
+        return self.pairs[at]
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.pairs)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids, in order."""
+        return tuple(pair.id for pair in self.pairs)
+
+    def where(self, keep: Callable[[Pair], bool], *notices: str) -> Pairs:
+        """Return the pairs that `keep` wants, with further notices."""
+        kept = tuple(pair for pair in self.pairs if keep(pair))
+        return Pairs(kept, self.source, self.notices + notices)
