@@ -1,0 +1,1 @@
+"""Networks: description, blocks, the U-Net, presets, losses, and where they run."""
