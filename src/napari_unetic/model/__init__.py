@@ -1,0 +1,1 @@
+"""Models: a frozen description plus weights, in a folder anybody can read."""

@@ -1,0 +1,86 @@
+"""The description of a model: everything prediction needs, short of the weights."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_unetic.image.normalise import NormalisationSpec
+from napari_unetic.instances.decode import DecodeSpec
+from napari_unetic.instances.targets import TargetSpec
+from napari_unetic.networks.spec import NetworkSpec
+
+FORMAT: Final = "napari-unetic model"
+FORMAT_VERSION: Final = 1
+
+
+class TrainingRecord(BaseModel):
+    """How a model came to be."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    images: dict[str, str] = Field(
+        title="Training images",
+        description="Id of each training image, with the SHA-256 of its pixels "
+        "(data type, shape and values, so that the file format does not matter).",
+    )
+    validation_images: dict[str, str] = Field(
+        default_factory=dict,
+        title="Validation images",
+        description="The same for the images that chose weights and thresholds.",
+    )
+    parent: str = Field(
+        "", title="Parent", description="Weights' SHA-256 of the model it started from."
+    )
+    settings: dict[str, Any] = Field(title="Settings", description="Of the training.")
+    steps: int = Field(ge=0, title="Steps")
+    minutes: float = Field(ge=0, title="Minutes")
+    device: str = Field("", title="Device and precision")
+    software: dict[str, str] = Field(title="Software", description="Versions.")
+    finished: str = Field("", title="Finished", description="Date, ISO 8601, UTC.")
+
+
+class ModelDescription(BaseModel):
+    """A model without its weights; `model.json` holds just this."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["napari-unetic model"] = FORMAT
+    format_version: Literal[1] = FORMAT_VERSION
+    name: str = Field(min_length=1, max_length=100, title="Name")
+    summary: str = Field("", title="Summary", description="One line: what it is for.")
+    network: NetworkSpec
+    axes: Literal["YX"] = "YX"
+    channels: tuple[str, ...] = Field(
+        min_length=1, title="Channels", description="What each input channel shows."
+    )
+    normalisation: NormalisationSpec = NormalisationSpec()
+    target: TargetSpec = TargetSpec()
+    decoding: DecodeSpec = DecodeSpec()
+    working_diameter_px: float = Field(
+        gt=0,
+        title="Working diameter",
+        description="Median diameter in pixels of the objects that the network saw.",
+    )
+    input_diameter_px: float | None = Field(
+        None,
+        gt=0,
+        title="Usual diameter",
+        description="Median diameter in pixels of objects in the images it is meant "
+        "for; the working diameter if not given.",
+    )
+    pixel_size_um: float | None = Field(
+        None,
+        gt=0,
+        title="Pixel size",
+        description="Micrometres a pixel that the network saw, where known.",
+    )
+    training: TrainingRecord | None = None
+    scores: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Scores",
+        description="Name of a set of images to what was measured on it.",
+    )
+    licence: str = Field("", title="Licence", description="SPDX name.")
+    weights_sha256: str = Field("", title="SHA-256 of weights.safetensors")
