@@ -1,0 +1,199 @@
+"""Augmentation: one random draw moves image and labels together.
+
+Geometry (flips, quarter turns, free rotation, zoom, elastic deformation) acts on both;
+intensity (gain, offset, gamma, blur, uneven light, noise) on the image alone, after
+normalisation, where 0 is background and 1 the brightest objects.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_unetic.image.tiles import reflect
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Which pixels of a source image make a patch, as coordinates.
+
+    Parameters
+    ----------
+    coordinates : ndarray of shape (2, Y, X), float32
+        Row and column in the source of each pixel of the patch.
+    is_exact : bool
+        Whether they are whole numbers, so that nothing needs interpolation.
+    """
+
+    coordinates: NDArray[np.float32]
+    is_exact: bool
+
+
+def draw_window(
+    shape: tuple[int, int], size: int, rng: np.random.Generator, *, augment: bool
+) -> Window:
+    """Draw a patch of an image.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Rows and columns of the source.
+    size : int
+        Pixels a side of the patch.
+    rng : numpy.random.Generator
+        All randomness comes from it.
+    augment : bool
+        Whether to turn, flip, zoom and bend; else the patch is cut straight.
+
+    Returns
+    -------
+    Window
+        Two thirds are turned freely and zoomed by .7 to 1.4, a third of these bent;
+        the rest, turned by quarters and flipped, keep their pixels.
+    """
+    is_free = augment and rng.random() < 2 / 3
+    axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
+    matrix = np.eye(2, dtype=np.float32)
+    if augment:
+        matrix = _turn(rng.integers(4) * (np.pi / 2)) @ np.diag(
+            [rng.choice((-1.0, 1.0)), 1.0]
+        )
+        matrix = np.rint(matrix)
+    zoom = 1.0
+    if is_free:
+        zoom = float(np.exp(rng.uniform(np.log(0.7), np.log(1.4))))
+        stretch = float(np.exp(rng.uniform(-0.1, 0.1)))
+        scale = np.diag([stretch / zoom, 1 / (stretch * zoom)])
+        matrix = _turn(rng.uniform(0, 2 * np.pi)) @ scale @ matrix
+    moved = np.tensordot(matrix.astype(np.float32), grid, axes=1)
+    if is_free and rng.random() < 1 / 3:
+        moved += _bend(size, rng)
+    centre = [_draw_centre(n, size / zoom, rng) for n in shape]
+    if not is_free:
+        # On whole pixels: the grid's own centre lies between two of them if even.
+        centre = [np.floor(c) + (size - 1) / 2 % 1 for c in centre]
+    coordinates = moved + np.asarray(centre, np.float32)[:, None, None]
+    return Window(coordinates.astype(np.float32), not is_free)
+
+
+def _turn(angle: float) -> NDArray[np.float64]:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[c, -s], [s, c]])
+
+
+def _draw_centre(n: int, size: float, rng: np.random.Generator) -> float:
+    """Draw a centre such that a straight patch stays inside, if it can."""
+    if n <= size:
+        return (n - 1) / 2
+    return float(rng.uniform(size / 2, n - size / 2)) - 0.5
+
+
+def _bend(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a smooth displacement of a few pixels (Simard et al. 2003, section 2)."""
+    n_knots = max(4, size // 48 + 2)
+    knots = rng.normal(0, rng.uniform(1, 4), (2, n_knots, n_knots))
+    factor = size / n_knots
+    bent = [ndimage.zoom(k, factor, order=2, mode="nearest") for k in knots]
+    return np.stack([b[:size, :size] for b in bent]).astype(np.float32)
+
+
+def take(
+    array: NDArray[np.generic], window: Window, *, order: int
+) -> NDArray[np.float32]:
+    """Return the patch of one plane.
+
+    Parameters
+    ----------
+    array : ndarray of shape (Y, X)
+        The source; beyond its edge it is reflected.
+    window : Window
+        Which pixels.
+    order : {0, 1}
+        0 for labels (nearest), 1 for images (linear).
+
+    Returns
+    -------
+    ndarray of the window's shape, float32
+        Exact windows copy pixels, whatever `order`.
+    """
+    at = window.coordinates
+    if window.is_exact:
+        rows, columns = (
+            reflect(np.rint(c).astype(np.intp), n)
+            for c, n in zip(at, array.shape, strict=True)
+        )
+        return array[rows, columns].astype(np.float32)
+    # Only the part that the patch needs is looked at: sources can be large.
+    low = [max(0, int(np.floor(c.min())) - 1) for c in at]
+    high = [
+        min(n, int(np.ceil(c.max())) + 2) for c, n in zip(at, array.shape, strict=True)
+    ]
+    low = [min(a, n - 1) for a, n in zip(low, array.shape, strict=True)]
+    high = [max(a, b + 1) for a, b in zip(high, low, strict=True)]
+    part = array[low[0] : high[0], low[1] : high[1]]
+    inside = at - np.asarray(low, np.float32)[:, None, None]
+    taken: NDArray[np.float32] = ndimage.map_coordinates(
+        part.astype(np.float32), inside, order=order, mode="mirror", prefilter=False
+    )
+    return taken
+
+
+def vary_intensity(
+    image: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return the image under other light, focus and noise.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, Y, X), float32
+        Normalised.
+    rng : numpy.random.Generator
+        All randomness comes from it.
+
+    Returns
+    -------
+    ndarray of shape (C, Y, X), float32
+    """
+    result = image
+    if rng.random() < 0.5:
+        # Powers of negative values do not exist; they are noise below background.
+        power = float(np.exp(rng.uniform(-0.5, 0.5)))
+        result = np.sign(result) * np.abs(result) ** np.float32(power)
+    if rng.random() < 0.2:
+        result = result * _light(image.shape[1:], rng)
+    if rng.random() < 0.2:
+        sigma = rng.uniform(0.3, 1.5)
+        result = ndimage.gaussian_filter(result, (0, sigma, sigma))
+    if rng.random() < 0.7:
+        result = result * rng.uniform(0.6, 1.5) + rng.uniform(-0.1, 0.1)
+    if rng.random() < 0.4:
+        noise = rng.standard_normal(result.shape, dtype=np.float32)
+        result = result + np.float32(rng.uniform(0.005, 0.08)) * noise
+    return np.asarray(result, np.float32)
+
+
+def _light(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a slope of illumination between half and one and a half."""
+    angle = rng.uniform(0, 2 * np.pi)
+    rows = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None] * np.sin(angle)
+    columns = np.linspace(-1, 1, shape[1], dtype=np.float32)[None] * np.cos(angle)
+    slope: NDArray[np.float32] = 1 + rng.uniform(0, 0.35) * (rows + columns)
+    return slope.astype(np.float32)
+
+
+def blank(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:
+    """Draw a picture without objects: noise of some grain on some level.
+
+    An image without objects is stretched like any other by its percentiles, so that
+    its noise fills the range; a network that never saw this finds objects in it.
+    """
+    noise = rng.standard_normal(shape, dtype=np.float32)
+    grain = rng.uniform(0, 2)
+    if grain > 0.4:
+        noise = ndimage.gaussian_filter(noise, (0, grain, grain))
+    noise /= max(float(noise.std()), 1e-6)
+    return noise * np.float32(rng.uniform(0, 0.3)) + np.float32(rng.uniform(0, 0.8))

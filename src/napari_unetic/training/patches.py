@@ -1,0 +1,236 @@
+"""Batches of patches: what a training step sees, decided by seed and step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import to_channels
+from napari_unetic.image.normalise import fit_normalisation
+from napari_unetic.instances.targets import TargetSpec, make_targets
+from napari_unetic.training import augment
+
+if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
+    from napari_unetic.pairs.pair import Pair
+    from napari_unetic.training.settings import TrainSettings
+
+BLANK_SHARE = 0.02
+"""Share of patches without objects (`napari_unetic.training.augment.blank`)."""
+
+_REFERENCE_AREA_PX = 200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One plane with its labels, ready to cut patches from.
+
+    Parameters
+    ----------
+    image : ndarray of shape (C, Y, X), float16
+        Normalised; half precision, for training sets are kept in memory.
+    labels : ndarray of shape (Y, X), uint16 or int32
+    """
+
+    image: NDArray[np.float16]
+    labels: NDArray[np.integer]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a training step gets.
+
+    Parameters
+    ----------
+    images : ndarray of shape (B, C, Y, X), float32
+    targets, weights : ndarray of shape (B, M, Y', X'), float32
+        Y' and X' are what the network returns for Y and X.
+    """
+
+    images: NDArray[np.float32]
+    targets: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+
+def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
+    """Return the planes of a pair as the network of a model sees them.
+
+    Raises
+    ------
+    UneticError
+        If the pair cannot be read or its channels do not fit.
+    """
+    image, labels = pair.read()
+    n_channels = description.network.in_channels
+    normalisation = fit_normalisation(image, n_channels, spec=description.normalisation)
+    samples = []
+    for plane in image.planes():
+        window = to_channels(image.read(plane), n_channels, rgb=image.rgb)
+        samples.append(
+            Sample(
+                normalisation.apply(window).astype(np.float16),
+                _small(labels[plane]),
+            )
+        )
+    return samples
+
+
+def _small(labels: NDArray[np.integer]) -> NDArray[np.integer]:
+    return labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.int32)
+
+
+def pixel_weights(
+    labels: NDArray[np.int32], targets: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the weight of each pixel in each map.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (Y, X), int32
+    targets : ndarray of shape (3, Y, X), float32
+
+    Returns
+    -------
+    ndarray of shape (3, Y, X), float32
+        Foreground: 1, more in small objects (an object counts as one, whatever its
+        area) and where objects touch. Contact: 1 on objects and contacts, five times
+        that at a contact, little elsewhere. Depth: 1 on objects, little elsewhere.
+    """
+    area = np.bincount(labels.ravel()).astype(np.float32)
+    by_object = np.sqrt(_REFERENCE_AREA_PX / np.maximum(area, 1)).clip(1, 3)
+    by_object[0] = 1
+    weights = np.empty_like(targets)
+    weights[0] = by_object[labels] + 2 * targets[1]
+    on_objects = np.maximum(targets[0], targets[1] > 0)
+    weights[1] = 0.1 + 0.9 * on_objects + 4 * targets[1]
+    weights[2] = 0.2 + 0.8 * targets[0]
+    return weights
+
+
+class PatchSource(Dataset[Batch]):
+    """Batches by step number; the same seed and step give the same batch.
+
+    Parameters
+    ----------
+    samples : list of Sample
+        Training planes.
+    description : ModelDescription
+        Network and target kind.
+    settings : TrainSettings
+        Batch, patch, seed, augmentation.
+
+    Raises
+    ------
+    UneticError
+        If there is no sample.
+    """
+
+    def __init__(
+        self,
+        samples: list[Sample],
+        description: ModelDescription,
+        settings: TrainSettings,
+    ):
+        if not samples:
+            raise UneticError(
+                "Expected at least one training image, got none; check folder and ids."
+            )
+        self.samples = samples
+        self.target: TargetSpec = description.target
+        self.n_channels = description.network.in_channels
+        rule = description.network.tile_rule
+        self.context = rule.context
+        self.patch_px = settings.patch_px
+        self.patch_px += (rule.remainder - self.patch_px) % rule.stride
+        self.settings = settings
+        # Large images hold more to learn, but crowded small ones must not drown.
+        sizes = np.sqrt([s.labels.size for s in samples])
+        self.share = sizes / sizes.sum()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps whose patches have as many pixels as all training images."""
+        pixels = sum(sample.labels.size for sample in self.samples)
+        return max(1, round(pixels / (self.settings.batch * self.patch_px**2)))
+
+    def __getitem__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        made = [self._patch(step, k) for k in range(self.settings.batch)]
+        images, targets, weights = (
+            np.stack(arrays) for arrays in zip(*made, strict=True)
+        )
+        return Batch(images, targets, weights)
+
+    def _patch(
+        self, step: int, k: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        rng = np.random.default_rng((self.settings.seed, step, k))
+        size = self.patch_px + 2 * self.context
+        is_varied = self.settings.augment
+        if is_varied and rng.random() < BLANK_SHARE:
+            image = augment.blank((self.n_channels, size, size), rng)
+            labels = np.zeros((size, size), np.int32)
+        else:
+            sample = self.samples[rng.choice(len(self.samples), p=self.share)]
+            shape = sample.labels.shape
+            window = augment.draw_window(
+                (shape[0], shape[1]), size, rng, augment=is_varied
+            )
+            image = np.stack([augment.take(c, window, order=1) for c in sample.image])
+            labels = augment.take(sample.labels, window, order=0).astype(np.int32)
+            if is_varied:
+                image = augment.vary_intensity(image, rng)
+        inner = slice(self.context, self.context + self.patch_px)
+        labels = np.ascontiguousarray(labels[inner, inner])
+        targets = make_targets(labels, self.target)
+        return image, targets, pixel_weights(labels, targets)
+
+
+class _Steps(Sampler[int]):
+    """Step numbers from a first one on, without end."""
+
+    def __init__(self, first: int):
+        self.first = first
+
+    def __iter__(self) -> Iterator[int]:
+        step = self.first
+        while True:
+            yield step
+            step += 1
+
+
+def _as_it_is(batch: Any) -> Any:
+    return batch
+
+
+def batches(
+    source: PatchSource, first: int, workers: int
+) -> Generator[Batch, None, None]:
+    """Yield batches from a step on, made ahead by worker processes.
+
+    Parameters
+    ----------
+    source : PatchSource
+        Where they come from.
+    first : int
+        Number of the first step.
+    workers : int
+        Processes; with 0 each batch is made when it is asked for. The batches are the
+        same whatever the number.
+    """
+    loader = DataLoader(
+        source,
+        batch_size=None,
+        sampler=_Steps(first),
+        num_workers=workers,
+        collate_fn=_as_it_is,
+        prefetch_factor=4 if workers else None,
+        persistent_workers=workers > 0,
+    )
+    yield from loader

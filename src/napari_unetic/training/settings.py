@@ -1,0 +1,84 @@
+"""Settings of a training, with their bounds; they are kept with run and model."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from napari_unetic.errors import UneticError
+from napari_unetic.networks.presets import DEFAULT_PRESET
+
+
+class TrainSettings(BaseModel):
+    """Everything that decides a training, but for the pairs and the machine."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preset: str = Field(
+        DEFAULT_PRESET,
+        title="Network",
+        description="A preset; not used where training starts from a model.",
+    )
+    minutes: float | None = Field(
+        None, gt=0, title="Minutes", description="Budget as time, tuning not counted."
+    )
+    epochs: int | None = Field(
+        None,
+        ge=1,
+        title="Epochs",
+        description="Budget as passes: as many patches as cover all training pixels.",
+    )
+    steps: int | None = Field(None, ge=1, title="Steps", description="Budget as steps.")
+    batch: int = Field(8, ge=1, le=1024, title="Patches a step")
+    patch_px: int = Field(
+        256, ge=32, le=4096, title="Patch", description="Pixels a side of a patch."
+    )
+    learning_rate: float = Field(
+        2e-3, gt=0, le=1, title="Learning rate", description="At its highest."
+    )
+    warm_up: float = Field(
+        0.03, ge=0, lt=1, title="Warm-up", description="Share of the budget."
+    )
+    weight_decay: float = Field(1e-2, ge=0, le=1, title="Weight decay (AdamW)")
+    average: float = Field(
+        0.999,
+        ge=0,
+        lt=1,
+        title="Moving average",
+        description="Decay of the average of the weights that is validated and kept.",
+    )
+    clip: float = Field(
+        1.0, gt=0, title="Gradient clipping", description="Largest norm."
+    )
+    augment: bool = Field(
+        True, title="Augment", description="Vary geometry and intensities."
+    )
+    seed: int = Field(0, ge=0, title="Seed")
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> TrainSettings:
+        n_budgets = sum(v is not None for v in (self.minutes, self.epochs, self.steps))
+        if n_budgets != 1:
+            raise ValueError(
+                f"expected one budget, minutes, epochs or steps, got {n_budgets}"
+            )
+        return self
+
+
+def train_settings(**values: object) -> TrainSettings:
+    """Return settings from keywords.
+
+    Raises
+    ------
+    UneticError
+        If a value is out of bounds or there is not exactly one budget.
+    """
+    try:
+        return TrainSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        said = f"{field}: {reason}" if field else reason
+        raise UneticError(
+            f"Expected valid training settings, got a wrong one ({said}); correct it."
+        ) from error

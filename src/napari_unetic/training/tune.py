@@ -1,0 +1,82 @@
+"""Tune thresholds on instance AP over validation images, from maps computed once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.instances.counts import score_image
+from napari_unetic.instances.decode import DecodeSpec, decode
+from napari_unetic.instances.scores import Scores
+from napari_unetic.steps import Step, Steps
+
+GRID: dict[str, tuple[float, ...]] = {
+    "foreground": (0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7),
+    "contact": (0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7),
+    "peak": (0.0, 0.2, 0.3, 0.4, 0.5, 0.6),
+    "smallest_px": (0, 10, 15, 20, 25, 30, 40, 50),
+}
+"""Values tried for each threshold."""
+
+_ROUNDS = 2
+
+
+def tune_steps(
+    maps: Sequence[NDArray[np.floating]],
+    truths: Sequence[NDArray[np.int32]],
+    start: DecodeSpec | None = None,
+) -> Steps[tuple[DecodeSpec, Scores]]:
+    """Find the thresholds with the best mean AP, one at a time, twice around.
+
+    Parameters
+    ----------
+    maps : sequence of ndarray of shape (3, Y, X)
+        Predicted for each validation plane.
+    truths : sequence of ndarray of shape (Y, X), int32
+        True labels of the same planes.
+    start : DecodeSpec, optional
+        Where the search begins.
+
+    Yields
+    ------
+    Step
+        A decoding of all planes each; ``values`` holds the AP.
+
+    Returns
+    -------
+    DecodeSpec, Scores
+        The best thresholds and their scores. Of equal ones the value nearest to where
+        the search began wins, so that a tie does not move a threshold to an extreme.
+    """
+    start = start or DecodeSpec()
+    known: dict[DecodeSpec, Scores] = {}
+    total = _ROUNDS * sum(len(values) for values in GRID.values())
+
+    def scored(spec: DecodeSpec) -> Scores:
+        if spec not in known:
+            known[spec] = Scores(
+                tuple(
+                    score_image(truth, decode(m.astype(np.float32), spec))
+                    for m, truth in zip(maps, truths, strict=True)
+                )
+            )
+        return known[spec]
+
+    best, done = start, 0
+    for _ in range(_ROUNDS):
+        for name, values in GRID.items():
+            origin = getattr(start, name)
+            for value in sorted(values, key=lambda v: abs(v - origin)):
+                tried = best.model_copy(update={name: value})
+                if objective(scored(tried)) > objective(scored(best)):
+                    best = tried
+                done += 1
+                yield Step(done, total, "tuning", {"ap": objective(known[best])})
+    return best, scored(best)
+
+
+def objective(scores: Scores) -> float:
+    """Return what is maximised: pooled AP, mean over IoU .50 to .90."""
+    return scores.mean_ap_pooled_9

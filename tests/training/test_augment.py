@@ -1,0 +1,103 @@
+"""Augmentation: image and labels move together, and only as the draw says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_unetic.training.augment import (
+    blank,
+    draw_window,
+    take,
+    vary_intensity,
+)
+
+
+def _disc(shape: tuple[int, int]) -> np.ndarray:
+    rows, columns = np.indices(shape)
+    radius = np.hypot(rows - shape[0] * 0.4, columns - shape[1] * 0.6)
+    return (radius < 0.25 * shape[0]).astype(np.int32) * 7
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_image_and_labels_move_together(seed: int) -> None:
+    """An image that shows the labels still shows them after any draw."""
+    labels = _disc((150, 170))
+    rng = np.random.default_rng(seed)
+    window = draw_window(labels.shape, 96, rng, augment=True)
+    moved = take(labels, window, order=0)
+    image = take((labels > 0).astype(np.float32), window, order=1)
+    assert set(np.unique(moved)) <= {0, 7}
+    assert ((image > 0.5) == (moved > 0)).mean() > 0.99
+
+
+def test_free_and_exact_windows_both_occur() -> None:
+    """A third of the patches keep their pixels, turned by quarters or flipped."""
+    rng = np.random.default_rng(0)
+    source = rng.random((64, 64)).astype(np.float32)
+    values = set(source.ravel().tolist())
+    exact = 0
+    for _ in range(200):
+        window = draw_window(source.shape, 32, rng, augment=True)
+        patch = take(source, window, order=1)
+        is_copied = set(patch.ravel().tolist()) <= values
+        assert is_copied or not window.is_exact
+        exact += window.is_exact
+    assert 40 < exact < 95
+
+
+def test_all_eight_turns_occur() -> None:
+    """Exact patches come in every turn and flip of the square."""
+    source = np.arange(25, dtype=np.float32).reshape(5, 5)
+    rng = np.random.default_rng(0)
+    seen = set()
+    for _ in range(300):
+        window = draw_window(source.shape, 5, rng, augment=True)
+        if window.is_exact:
+            seen.add(take(source, window, order=1).tobytes())
+    expected = {
+        np.rot90(mirrored, k).tobytes()
+        for mirrored in (source, source[::-1])
+        for k in range(4)
+    }
+    assert seen == expected
+
+
+def test_without_augmentation_patches_are_cut_straight() -> None:
+    """Every patch is a piece of the source as it lies there."""
+    source = np.arange(30 * 40, dtype=np.float32).reshape(30, 40)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        patch = take(source, draw_window(source.shape, 16, rng, augment=False), order=1)
+        assert (np.diff(patch, axis=0) == 40).all()
+        assert (np.diff(patch, axis=1) == 1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (10, 300), (200, 3)])
+def test_small_images_are_reflected(shape: tuple[int, int]) -> None:
+    """A patch larger than its source repeats it and adds nothing else."""
+    source = np.random.default_rng(0).random(shape).astype(np.float32)
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        window = draw_window(shape, 64, rng, augment=True)
+        patch = take(source, window, order=0)
+        assert patch.shape == (64, 64)
+        assert set(patch.ravel().tolist()) <= set(source.ravel().tolist())
+
+
+def test_intensities_vary_and_stay_finite() -> None:
+    """Hardly a draw leaves the image as it is, and none makes infinities."""
+    image = np.random.default_rng(0).normal(0.5, 0.4, (1, 40, 40)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    varied = [vary_intensity(image, rng) for _ in range(40)]
+    assert all(np.isfinite(v).all() and v.dtype == np.float32 for v in varied)
+    assert sum(np.array_equal(v, image) for v in varied) < 10
+
+
+def test_a_blank_has_no_structure() -> None:
+    """Noise on a level; neighbouring quarters have about the same mean."""
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        picture = blank((1, 64, 64), rng)
+        quarters = picture.reshape(1, 2, 32, 2, 32).mean((0, 2, 4))
+        assert np.ptp(quarters) < 0.3
