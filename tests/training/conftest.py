@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import tifffile
 
-from napari_unetic.pairs.pair import Pairs
 from napari_unetic.pairs.readers import read_pairs
+
+if TYPE_CHECKING:
+    from napari_unetic.pairs.pair import Pairs
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import torch
 
 from napari_unetic.errors import UneticError
 from napari_unetic.model.registry import load_model
-from napari_unetic.pairs.pair import Pairs
 from napari_unetic.predict import segment
 from napari_unetic.training import train, train_settings, train_steps
+
+if TYPE_CHECKING:
+    from napari_unetic.pairs.pair import Pairs
 
 QUICK = {"preset": "unetic-16", "batch": 2, "patch_px": 64, "learning_rate": 5e-3}
 

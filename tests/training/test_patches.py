@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,6 @@ from napari_unetic.errors import UneticError
 from napari_unetic.instances.targets import make_targets
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.networks.presets import preset
-from napari_unetic.pairs.pair import Pairs
 from napari_unetic.training.patches import (
     PatchSource,
     batches,
@@ -17,6 +18,9 @@ from napari_unetic.training.patches import (
     pixel_weights,
 )
 from napari_unetic.training.settings import train_settings
+
+if TYPE_CHECKING:
+    from napari_unetic.pairs.pair import Pairs
 
 
 def _source(pairs: Pairs, name: str = "unetic-16", **settings: object) -> PatchSource:

@@ -86,7 +86,7 @@ class NetworkSpec(BaseModel):
     @property
     def stride(self) -> int:
         """Pixels of the input to one pixel of the coarsest level."""
-        return self.stem * 2**self.depth
+        return int(self.stem * 2**self.depth)
 
     @property
     def reach(self) -> int:

@@ -57,7 +57,7 @@ def draw_window(
     is_free = augment and rng.random() < 2 / 3
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
-    matrix = np.eye(2, dtype=np.float32)
+    matrix: NDArray[np.float64] = np.eye(2)
     if augment:
         matrix = _turn(rng.integers(4) * (np.pi / 2)) @ np.diag(
             [rng.choice((-1.0, 1.0)), 1.0]
