@@ -29,9 +29,9 @@ from napari_unetic.instances.counts import score_image
 from napari_unetic.instances.decode import fill_holes, grow, renumber
 from napari_unetic.instances.scores import Scores
 from napari_unetic.instances.targets import make_targets
+from napari_unetic.maps import prepare
 from napari_unetic.model.registry import load_model
 from napari_unetic.pairs.readers import read_pairs
-from napari_unetic.predict import prepare
 from napari_unetic.steps import drain
 
 Maps = NDArray[np.float32]

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from napari_unetic.errors import UneticError
 from napari_unetic.image.source import Image, as_image
 from napari_unetic.instances.targets import MAP_NAMES
+from napari_unetic.maps import prepare
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
 from napari_unetic.networks.presets import PRESETS
 from napari_unetic.networks.unet import UNet
-from napari_unetic.predict import prepare, segment, segment_steps
+from napari_unetic.predict import segment, segment_steps
 from napari_unetic.steps import drain
 
 

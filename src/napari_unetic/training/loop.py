@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,27 +19,33 @@ from napari_unetic.errors import UneticError
 from napari_unetic.instances.counts import score_image
 from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.scores import Scores
-from napari_unetic.model.description import ModelDescription, TrainingRecord
-from napari_unetic.model.folder import Model, save_model
+from napari_unetic.maps import prepare
+from napari_unetic.model.folder import Model
 from napari_unetic.model.registry import load_model
 from napari_unetic.networks.device import Device, choose_device, has_native_bfloat16
 from napari_unetic.networks.losses import LossParts, instance_loss
-from napari_unetic.networks.presets import preset
 from napari_unetic.networks.unet import UNet
-from napari_unetic.predict import prepare, segment_steps
+from napari_unetic.predict import segment_steps
 from napari_unetic.provenance import software_versions
 from napari_unetic.steps import Step, Steps, drain
 from napari_unetic.training.patches import (
     Batch,
     PatchSource,
-    Sample,
     batches,
     load_samples,
+)
+from napari_unetic.training.record import (
+    Recorder,
+    describe,
+    image_hashes,
+    median_diameter,
+    score_summary,
 )
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.tune import objective, tune_steps
 
 if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.training.settings import TrainSettings
 
@@ -133,7 +138,7 @@ def train_steps(
     _check_pairs(train_pairs, validation_pairs)
     where = choose_device(device)
     base = load_model(from_model) if from_model is not None else None
-    description = _describe(base, settings, name or run.name)
+    description = describe(base, settings, name or run.name)
     if run.exists():
         raise UneticError(
             f"Expected a new folder for the run, got {run}, which exists; choose "
@@ -142,9 +147,9 @@ def train_steps(
     yield Step(0, 0, "reading pairs")
     samples = [s for pair in train_pairs for s in load_samples(pair, description)]
     if base is None:
-        diameter = _median_diameter(samples)
+        diameter = median_diameter(samples)
         description = description.model_copy(update={"working_diameter_px": diameter})
-    hashes = _hashes(train_pairs), _hashes(validation_pairs)
+    hashes = image_hashes(train_pairs), image_hashes(validation_pairs)
     run.mkdir(parents=True)
     loop = _Loop.start(description, settings, base, where, RunLog(run))
     loop.log.write(
@@ -155,16 +160,16 @@ def train_steps(
         device=loop.device_text,
         software=software_versions(),
     )
-    record = _Recorder(run, *hashes, settings, base)
+    record = Recorder(run, *hashes, settings, base)
     source = PatchSource(samples, description, settings)
     yield from loop.run_steps(source, validation_pairs, record, workers)
     best = loop.best_model()
     decoding, scores = yield from _tuned_steps(best, validation_pairs, where.name)
     loop.log.write("tuned", decoding=decoding.model_dump(), ap=objective(scores))
     tuned = best.description.model_copy(
-        update={"decoding": decoding, "scores": {"validation": _summary(scores)}}
+        update={"decoding": decoding, "scores": {"validation": score_summary(scores)}}
     )
-    record.save(Model(tuned, best.network), loop)
+    loop.save(record, Model(tuned, best.network))
     loop.log.write("end", step=loop.step, minutes=loop.minutes)
     return record.folder
 
@@ -181,87 +186,6 @@ def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) 
         raise UneticError(
             f"Expected validation images apart from training images, got {len(both)} "
             f"in both ({min(both)}); take them out of one."
-        )
-
-
-def _describe(
-    base: Model | None, settings: TrainSettings, name: str
-) -> ModelDescription:
-    """Describe the model to be, as far as it is known before the pairs are read."""
-    if base is not None:
-        return base.description.model_copy(
-            update={"name": name, "training": None, "scores": {}, "weights_sha256": ""}
-        )
-    draft = ModelDescription(
-        name=name,
-        network=preset(settings.preset).spec,
-        channels=("grey",),
-        working_diameter_px=1,
-    )
-    network = draft.network.model_copy(update={"out_channels": draft.target.n_maps})
-    channels = ("grey",) if network.in_channels == 1 else ("red", "green", "blue")
-    return draft.model_copy(update={"network": network, "channels": channels})
-
-
-def _median_diameter(samples: Sequence[Sample]) -> float:
-    """Median over all objects of the diameter of a disc of the same area, in pixels."""
-    areas = [np.bincount(sample.labels.ravel())[1:] for sample in samples]
-    found = np.concatenate(areas)
-    found = found[found > 0]
-    if found.size == 0:
-        raise UneticError(
-            "Expected objects in the training labels, got none; check the labels."
-        )
-    return round(float(np.median(np.sqrt(4 * found / np.pi))), 2)
-
-
-def _hashes(pairs: Sequence[Pair]) -> dict[str, str]:
-    return {pair.id: pair.image_hash() for pair in pairs}
-
-
-def _summary(scores: Scores) -> dict[str, float]:
-    """Return the figures of a set of images that a model keeps."""
-    pooled = scores.pooled("ap")
-    return {
-        "n_images": len(scores.images),
-        "ap_pooled_0.50": round(pooled["0.50"], 4),
-        "ap_pooled_0.75": round(pooled["0.75"], 4),
-        "mean_ap_pooled_9": round(scores.mean_ap_pooled_9, 4),
-        "mean_ap_per_image_10": round(scores.mean_ap_per_image_10, 4),
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class _Recorder:
-    """Writes the model of a run with its training record."""
-
-    run: Path
-    images: dict[str, str]
-    validation_images: dict[str, str]
-    settings: TrainSettings
-    base: Model | None
-
-    @property
-    def folder(self) -> Path:
-        return self.run / "model"
-
-    def save(self, model: Model, loop: _Loop) -> None:
-        record = TrainingRecord(
-            images=self.images,
-            validation_images=self.validation_images,
-            parent=self.base.description.weights_sha256 if self.base else "",
-            settings=self.settings.model_dump(),
-            steps=loop.step,
-            minutes=round(loop.minutes, 2),
-            device=loop.device_text,
-            software=software_versions(),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        save_model(
-            self.folder,
-            model.description.model_copy(update={"training": record}),
-            model.network.state_dict(),
-            overwrite=True,
         )
 
 
@@ -327,7 +251,7 @@ class _Loop:
         self,
         source: PatchSource,
         validation_pairs: Sequence[Pair],
-        record: _Recorder,
+        record: Recorder,
         workers: int,
     ) -> Steps[None]:
         """Train until the budget is spent, validating now and then."""
@@ -450,7 +374,13 @@ class _Loop:
         model.network.load_state_dict(self.best)
         return model
 
-    def _validate_steps(self, pairs: Sequence[Pair], record: _Recorder) -> Steps[None]:
+    def save(self, record: Recorder, model: Model) -> None:
+        """Write a model of this training."""
+        record.save(
+            model, steps=self.step, minutes=self.minutes, device=self.device_text
+        )
+
+    def _validate_steps(self, pairs: Sequence[Pair], record: Recorder) -> Steps[None]:
         model = self._candidate()
         images = []
         for k, pair in enumerate(pairs, start=1):
@@ -476,7 +406,7 @@ class _Loop:
         if self.ap > self.best_ap:
             self.best_ap = self.ap
             self.best = {k: v.clone() for k, v in model.network.state_dict().items()}
-            record.save(model, self)
+            self.save(record, model)
 
 
 def _tuned_steps(

@@ -12,7 +12,7 @@ import torch
 from PIL import Image as Picture
 
 from napari_unetic.errors import UneticError
-from napari_unetic.evaluate import evaluate, evaluate_steps, score, score_steps
+from napari_unetic.evaluation import evaluate, evaluate_steps, score, score_steps
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
 from napari_unetic.networks.spec import NetworkSpec
