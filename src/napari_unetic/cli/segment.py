@@ -1,0 +1,297 @@
+"""``unetic segment``: images in, label images out."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from napari_unetic.axes import check_axes
+from napari_unetic.cli.inputs import Job, Plan, plan
+from napari_unetic.cli.options import (
+    add_device,
+    positive_integer,
+    positive_number,
+    torch_threads,
+    whole_number,
+)
+from napari_unetic.cli.progress import Progress
+from napari_unetic.cli.results import check_json, write_json
+from napari_unetic.errors import UneticError
+from napari_unetic.steps import Step, drain
+
+if TYPE_CHECKING:
+    from napari_unetic.model.folder import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one image.
+
+    Parameters
+    ----------
+    input, output : str
+        The two paths.
+    status : {"done", "skipped", "failed"}
+        Skipped where the output existed.
+    n_objects : int, optional
+        Objects found.
+    seconds : float, optional
+        From normalising to labels, without reading and writing.
+    shape, axes
+        Shape of the labels and their axes.
+    error : str
+        Why it failed.
+    provenance : dict, optional
+        What made the labels: model, settings, versions.
+    """
+
+    input: str
+    output: str
+    status: Literal["done", "skipped", "failed"]
+    n_objects: int | None = None
+    seconds: float | None = None
+    shape: tuple[int, ...] | None = None
+    axes: str | None = None
+    error: str = ""
+    provenance: dict[str, Any] | None = None
+
+    def text(self) -> str:
+        """Return the row as a line of the summary."""
+        if self.status == "done":
+            assert self.n_objects is not None and self.seconds is not None
+            return (
+                f"{self.n_objects:7d} objects {self.seconds:8.2f} s  "
+                f"{self.input} -> {self.output}"
+            )
+        if self.status == "skipped":
+            return f"        skipped: exists    {self.input} -> {self.output}"
+        return f"        failed             {self.input}"
+
+
+def add_parser(commands: Any) -> None:
+    """Add the subcommand."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "segment",
+        help="segment images: one label image for each",
+        description="Segment images. The labels of NAME.png are written as "
+        "NAME_labels.tif (OME-TIFF), beside it or below OUT; a result that exists is "
+        "left as it is, and results are never taken as input.",
+        epilog="Exit code: 0 where nothing failed, 1 where some images failed, 2 where "
+        "all did or the arguments are wrong.",
+    )
+    parser.add_argument(
+        "input",
+        nargs="+",
+        metavar="INPUT",
+        help="image files, quoted patterns such as 'data/**/*.tif', or folders (with "
+        "their subfolders)",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        metavar="OUT",
+        help="folder for the results, subfolders kept; or one file, if it ends in .tif",
+    )
+    add_model(parser)
+    parser.add_argument(
+        "--axes",
+        metavar="AXES",
+        help="axes of the images in their order, letters of TZCYX (default: from the "
+        "file, else from the shape)",
+    )
+    add_device(parser)
+    parser.add_argument(
+        "--overwrite", action="store_true", help="write over results that exist"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", help="also write a row an image to FILE, as JSON"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say which model runs, and how."""
+    parser.add_argument(
+        "--model",
+        default="nuclei",
+        metavar="M",
+        help="name or folder of a model (default: nuclei)",
+    )
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument(
+        "--diameter",
+        type=positive_number,
+        metavar="PX",
+        help="usual diameter of the objects in these images, in pixels",
+    )
+    scale.add_argument(
+        "--pixel-size",
+        type=positive_number,
+        metavar="UM",
+        help="size of a pixel of these images in micrometres, for models that know "
+        "theirs",
+    )
+    parser.add_argument(
+        "--channel",
+        type=whole_number,
+        metavar="C",
+        help="channel to segment, counted from 0",
+    )
+    parser.add_argument(
+        "--tile",
+        type=positive_integer,
+        metavar="PX",
+        help="side of the tiles in which the network runs (default: by memory)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Segment every image of the plan; one that fails does not stop the rest."""
+    from napari_unetic.image.reading import IMAGE_SUFFIXES
+
+    json_path = check_json(arguments.json)
+    if arguments.axes is not None:
+        check_axes(arguments.axes)
+    work = plan(arguments.input, arguments.out, IMAGE_SUFFIXES)
+    rows: list[Row] = []
+    started = time.monotonic()
+    try:
+        with Progress("segment") as progress:
+            if work.n_results_left_out:
+                progress.note(
+                    f"{work.n_results_left_out} files named *_labels.tif are results, "
+                    "not images, and are left out."
+                )
+            for row in _rows(arguments, work, progress):
+                rows.append(row)
+                progress.result(row.text())
+                if row.error:
+                    progress.line(f"unetic: error: {row.error}")
+    finally:
+        if json_path is not None and rows:
+            write_json(json_path, _summary(arguments.model, rows))
+    print(_totals(rows, time.monotonic() - started))
+    return exit_code(rows)
+
+
+def exit_code(rows: list[Row]) -> int:
+    """Return 0 where nothing failed, 1 where some did, 2 where all did."""
+    failed = sum(row.status == "failed" for row in rows)
+    if not failed:
+        return 0
+    return 2 if failed == len(rows) else 1
+
+
+def _rows(
+    arguments: argparse.Namespace, work: Plan, progress: Progress
+) -> Iterator[Row]:
+    """Yield a row for each job, in order; the model is loaded when first needed."""
+    model: Model | None = None
+    for index, job in enumerate(work.jobs):
+        if job.output.exists() and not arguments.overwrite:
+            yield Row(str(job.source), str(job.output), "skipped")
+            continue
+        if model is None:
+            from napari_unetic.model.registry import load_model
+            from napari_unetic.networks.device import choose_device
+
+            progress(Step(index, len(work.jobs), f"loading {arguments.model}"))
+            model = load_model(arguments.model)
+            choose_device(arguments.device)
+        yield _segmented(
+            arguments, job, model, _share(progress, index, len(work.jobs), job)
+        )
+
+
+def _share(
+    progress: Progress, index: int, n_jobs: int, job: Job
+) -> Callable[[Step], None]:
+    """Return what shows a step of one image as its share of all images."""
+
+    def show(step: Step) -> None:
+        part = min(step.done / step.total, 1.0) if step.total else 0.0
+        progress(Step(index + part, n_jobs, job.source.name, step.values, step.notice))
+
+    return show
+
+
+def _segmented(
+    arguments: argparse.Namespace,
+    job: Job,
+    model: Model,
+    on_step: Callable[[Step], None],
+) -> Row:
+    """Segment one image and write its labels; a failure becomes part of the row."""
+    from napari_unetic.image.reading import read_image
+    from napari_unetic.image.writing import write_labels
+    from napari_unetic.predict import segment_steps
+
+    source, output = str(job.source), str(job.output)
+    try:
+        on_step(Step(0, 1, ""))
+        # The name goes into the file's metadata, which must be text.
+        name = source.encode(errors="replace").decode()
+        image = read_image(job.source, axes=arguments.axes, name=name)
+        with torch_threads(arguments.threads):
+            found = drain(
+                segment_steps(
+                    image,
+                    model,
+                    channel=arguments.channel,
+                    diameter=arguments.diameter,
+                    pixel_size=arguments.pixel_size,
+                    device=arguments.device,
+                    tile=arguments.tile,
+                ),
+                on_step,
+            )
+        for notice in found.notices:
+            on_step(Step(1, 1, "", notice=notice))
+        job.output.parent.mkdir(parents=True, exist_ok=True)
+        write_labels(
+            job.output,
+            found.labels,
+            axes=found.axes,
+            pixel_size=found.pixel_size,
+            description=found.provenance,
+        )
+    except (UneticError, OSError, MemoryError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        if job.source.name not in reason:
+            reason = f"{source}: {reason}"
+        return Row(source, output, "failed", error=reason)
+    return Row(
+        source,
+        output,
+        "done",
+        n_objects=found.n_objects,
+        seconds=found.seconds,
+        shape=tuple(found.labels.shape),
+        axes=found.axes,
+        provenance=found.provenance,
+    )
+
+
+def _summary(model: str, rows: list[Row]) -> dict[str, Any]:
+    """Return what ``--json`` writes."""
+    counts = {
+        f"n_{status}": sum(row.status == status for row in rows)
+        for status in ("done", "skipped", "failed")
+    }
+    return {"model": model, **counts, "images": [asdict(row) for row in rows]}
+
+
+def _totals(rows: list[Row], seconds: float) -> str:
+    """Return the last line of the summary."""
+    done = [row for row in rows if row.status == "done"]
+    parts = [
+        f"{len(done)} segmented, {sum(row.n_objects or 0 for row in done)} objects"
+    ]
+    for status in ("skipped", "failed"):
+        count = sum(row.status == status for row in rows)
+        if count:
+            parts.append(f"{count} {status}")
+    return f"{', '.join(parts)} in {seconds:.1f} s"

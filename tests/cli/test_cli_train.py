@@ -1,0 +1,137 @@
+"""``unetic train``: from a folder of pairs to a model that segments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import tifffile
+
+from napari_unetic.samples import nuclei_sample
+
+SMALL = ("--preset", "unetic-16", "--batch", 2, "--patch", 64, "--threads", 1)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A generated data set of five images with labels, and lists of ids."""
+    folder = tmp_path_factory.mktemp("nuclei")
+    for kind in ("images", "labels"):
+        (folder / kind).mkdir()
+    for seed in range(5):
+        image, labels = nuclei_sample((96, 96), seed)
+        tifffile.imwrite(folder / "images" / f"n{seed}.tif", image)
+        tifffile.imwrite(folder / "labels" / f"n{seed}.tif", labels.astype("uint16"))
+    lists = {"train": ["n0", "n1", "n2", "n3"], "val": ["n3"], "test": ["n4"]}
+    (folder / "split.json").write_text(json.dumps(lists))
+    return folder
+
+
+def test_a_trained_model_segments(unetic, data, tmp_path) -> None:
+    """The model is at RUN/model, its path on stdout, and other commands take it."""
+    run = tmp_path / "run"
+
+    trained = unetic("train", data, "--out", run, "--steps", 2, "--seed", 3, *SMALL)
+    shown = unetic("models", "show", run, "--all")
+    segmented = unetic(
+        "segment", data / "images" / "n0.tif", "-o", tmp_path, "--model", run
+    )
+
+    assert trained.code == 0, trained.err
+    assert trained.out == f"{run / 'model'}\n"
+    assert segmented.code == 0, segmented.err
+    record = json.loads(shown.out)["training"]
+    assert record["steps"] == 2
+    assert record["settings"]["seed"] == 3
+    assert record["settings"]["patch_px"] == 64
+    lines = (run / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["event"] for line in lines][-1] == "end"
+
+
+def test_validation_ids_are_never_trained_on(unetic, data, tmp_path) -> None:
+    """An id in --val-ids is not trained on, though --ids lists it too."""
+    split = data / "split.json"
+
+    ended = unetic(
+        "train",
+        data,
+        "--out",
+        tmp_path / "run",
+        "--ids",
+        f"{split}:train",
+        "--val-ids",
+        f"{split}:val",
+        "--exclude-ids",
+        f"{split}:test",
+        "--steps",
+        1,
+        *SMALL,
+    )
+
+    record = json.loads(unetic("models", "show", tmp_path / "run", "--all").out)
+    assert ended.code == 0, ended.err
+    assert "train: 3 images, validation: 1" in ended.err
+    assert sorted(record["training"]["images"]) == ["n0", "n1", "n2"]
+    assert sorted(record["training"]["validation_images"]) == ["n3"]
+
+
+def test_training_starts_from_a_model(unetic, data, tmp_path) -> None:
+    """--from takes another run's weights and says so in the record."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    unetic("train", data, "--out", first, "--steps", 1, *SMALL)
+
+    ended = unetic(
+        "train", data, "--out", second, "--from", first, "--steps", 1, *SMALL[2:]
+    )
+
+    parent = json.loads(unetic("models", "show", first).out)
+    child = json.loads(unetic("models", "show", second).out)
+    assert ended.code == 0, ended.err
+    assert child["training"]["parent"] == parent["weights_sha256"]
+
+
+def test_epochs_are_a_budget(unetic, data, tmp_path) -> None:
+    """--epochs trains on as many patches as cover all pixels that often."""
+    run = tmp_path / "run"
+
+    ended = unetic("train", data, "--out", run, "--epochs", 1, *SMALL)
+
+    record = json.loads(unetic("models", "show", run).out)["training"]
+    assert ended.code == 0, ended.err
+    assert record["settings"]["epochs"] == 1
+    assert record["steps"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--steps", "1", "--minutes", "1"], "not allowed with", id="two"),
+        pytest.param(["--patch", "8"], "patch_px", id="patch"),
+        pytest.param(["--lr", "0"], "--lr: expected a number above 0", id="rate"),
+        pytest.param(["--val-fraction", "1"], "--val-fraction", id="fraction"),
+        pytest.param(["--preset", "vnet"], "got 'vnet'", id="preset"),
+        pytest.param(["--exclude-ids", "n4"], "expected FILE.json:KEY", id="ids"),
+        pytest.param(["--from", "no-such"], "got 'no-such'", id="from"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    unetic, data, tmp_path, arguments: list[str], message: str
+) -> None:
+    """A bad argument ends with exit code 2, one line, and no run folder."""
+    ended = unetic("train", data, "--out", tmp_path / "run", *arguments)
+
+    assert ended.code == 2
+    assert ended.err.splitlines()[-1].startswith("unetic: error: ")
+    assert message in ended.err
+    assert "Traceback" not in ended.err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_exists_is_refused(unetic, data, tmp_path) -> None:
+    """A run folder is never written over."""
+    ended = unetic("train", data, "--out", tmp_path, "--steps", 1, *SMALL)
+
+    assert ended.code == 2
+    assert "which exists" in ended.err
+    assert list(tmp_path.iterdir()) == []
