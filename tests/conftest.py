@@ -7,12 +7,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+GUI_TESTS = ROOT / "tests" / "gui"
 
 OPEN_A_WINDOW = "from qtpy.QtWidgets import QApplication; QApplication([])"
 
@@ -78,43 +81,41 @@ def window_error() -> str:
     return error
 
 
-NEEDS = {
-    ROOT / "tests" / "gui": ("napari's window", window_error),
-    ROOT / "tests" / "widgets": ("napari", lambda: import_error(*NAPARI)),
-}
-"""What the tests in a folder need, and the function that says why it is not there."""
+def skip(what: str, why: str) -> NoReturn:
+    """Skip a test or a module of tests, and say what to do about it."""
+    pytest.skip(
+        f"{what} does not start here ({why[:200]}); install the system packages that "
+        "README names.",
+        allow_module_level=True,
+    )
 
 
-class _SkippedModule(pytest.Module):
-    """A module of tests that cannot run here and is not even read."""
+class _Module(pytest.Module):
+    """A module of tests that is skipped where napari's libraries are missing."""
 
-    reason = ""
-
-    def collect(self) -> list[pytest.Item]:
-        pytest.skip(self.reason, allow_module_level=True)
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        name = self.path.relative_to(ROOT).as_posix()
+        if GUI_TESTS in self.path.parents and (error := window_error()):
+            skip(f"{name}: napari's window", error)
+        try:
+            return super().collect()
+        except (self.CollectError, OSError):
+            if error := import_error(*NAPARI):
+                skip(f"{name}: napari", error)
+            raise
 
 
 def pytest_pycollect_makemodule(
     module_path: Path, parent: pytest.Collector
-) -> pytest.Module | None:
-    """Skip the modules of a folder whose needs are not met, with the reason."""
-    for folder, (what, why_not) in NEEDS.items():
-        if folder in module_path.parents and (error := why_not()):
-            module: _SkippedModule = _SkippedModule.from_parent(
-                parent, path=module_path
-            )
-            module.reason = (
-                f"{module_path.relative_to(ROOT).as_posix()} needs {what}, which does "
-                f"not start here ({error[:200]}); install the system packages that "
-                "README names."
-            )
-            return module
-    return None
+) -> pytest.Module:
+    """Collect modules so that missing system libraries skip them."""
+    module: _Module = _Module.from_parent(parent, path=module_path)
+    return module
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test in ``tests/gui`` as one that opens a window."""
-    if ROOT / "tests" / "gui" in item.path.parents:
+    if GUI_TESTS in item.path.parents:
         item.add_marker("gui")
 
 
@@ -144,7 +145,4 @@ def data_folder() -> Path:
 def napari_layers() -> None:
     """Napari's layers; the test is skipped where a system library is missing."""
     if error := import_error(*NAPARI):
-        pytest.skip(
-            f"napari does not start here ({error[:200]}); install the system packages "
-            "that README names."
-        )
+        skip("napari", error)
