@@ -1,11 +1,9 @@
-"""What a run writes down of the model that comes out of it."""
+"""What is known of a model before it is trained, and what is kept of its training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +16,9 @@ from napari_unetic.provenance import software_versions
 
 if TYPE_CHECKING:
     from napari_unetic.instances.scores import Scores
-    from napari_unetic.pairs.pair import Pair
+    from napari_unetic.training.loop import Loop
     from napari_unetic.training.patches import Sample
+    from napari_unetic.training.run import Run
     from napari_unetic.training.settings import TrainSettings
 
 
@@ -43,7 +42,13 @@ def describe(
 
 
 def median_diameter(samples: Sequence[Sample]) -> float:
-    """Median over all objects of the diameter of a disc of the same area, in pixels."""
+    """Median over all objects of the diameter of a disc of the same area, in pixels.
+
+    Raises
+    ------
+    UneticError
+        If there is no object.
+    """
     areas = [np.bincount(sample.labels.ravel())[1:] for sample in samples]
     found = np.concatenate(areas)
     found = found[found > 0]
@@ -52,11 +57,6 @@ def median_diameter(samples: Sequence[Sample]) -> float:
             "Expected objects in the training labels, got none; check the labels."
         )
     return round(float(np.median(np.sqrt(4 * found / np.pi))), 2)
-
-
-def image_hashes(pairs: Sequence[Pair]) -> dict[str, str]:
-    """Return the SHA-256 of each image's pixels, by id."""
-    return {pair.id: pair.image_hash() for pair in pairs}
 
 
 def score_summary(scores: Scores) -> dict[str, float]:
@@ -71,61 +71,23 @@ def score_summary(scores: Scores) -> dict[str, float]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Recorder:
-    """Writes the model of a run with its training record.
-
-    Parameters
-    ----------
-    run : Path
-        The run folder.
-    images, validation_images : dict of str to str
-        Ids with the hashes of their pixels.
-    settings : TrainSettings
-        Of the training.
-    base : Model, optional
-        What it started from.
-    """
-
-    run: Path
-    images: dict[str, str]
-    validation_images: dict[str, str]
-    settings: TrainSettings
-    base: Model | None
-
-    @property
-    def folder(self) -> Path:
-        """The model's folder in the run."""
-        return self.run / "model"
-
-    def save(self, model: Model, *, steps: int, minutes: float, device: str) -> None:
-        """Write the model over the one that is there.
-
-        Parameters
-        ----------
-        model : Model
-            Description and weights as they are now.
-        steps : int
-            Steps trained so far.
-        minutes : float
-            Time trained so far.
-        device : str
-            Device and precision.
-        """
-        record = TrainingRecord(
-            images=self.images,
-            validation_images=self.validation_images,
-            parent=self.base.description.weights_sha256 if self.base else "",
-            settings=self.settings.model_dump(),
-            steps=steps,
-            minutes=round(minutes, 2),
-            device=device,
-            software=software_versions(),
-            finished=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        save_model(
-            self.folder,
-            model.description.model_copy(update={"training": record}),
-            model.network.state_dict(),
-            overwrite=True,
-        )
+def save_run_model(run: Run, model: Model, loop: Loop) -> None:
+    """Write a model into its run, over the one that is there, with its record."""
+    plan = run.plan
+    record = TrainingRecord(
+        images={pair.id: pair.sha256 for pair in plan.train},
+        validation_images={pair.id: pair.sha256 for pair in plan.validation},
+        parent=plan.parent,
+        settings=plan.settings.model_dump(),
+        steps=loop.at.step,
+        minutes=round(loop.at.seconds / 60, 2),
+        device=loop.device_text,
+        software=software_versions(),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    save_model(
+        run.model,
+        model.description.model_copy(update={"training": record}),
+        model.network.state_dict(),
+        overwrite=True,
+    )

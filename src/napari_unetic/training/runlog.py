@@ -25,10 +25,33 @@ class RunLog:
         Parameters
         ----------
         event : str
-            What happened: ``start``, ``step``, ``validation``, ``tuned``, ``end``.
+            What happened: ``start``, ``resume``, ``step``, ``rates``, ``validation``,
+            ``stopped``, ``tuned``, ``end``.
         **values
             Anything JSON can hold.
         """
         line = json.dumps({"event": event, **values}, allow_nan=False)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the records, less what a kill undid.
+
+        Training goes on from a checkpoint, which may lie before the last records; those
+        of steps that were then trained again are left out.
+        """
+        try:
+            lines = self._path.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+        records: list[dict[str, Any]] = []
+        for line in lines:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                # Only the last line before a kill can be cut.
+                continue
+            if record.get("event") == "resume":
+                records = [r for r in records if r.get("step", 0) <= record["step"]]
+            records.append(record)
+        return records

@@ -49,6 +49,12 @@ class TrainSettings(BaseModel):
     clip: float = Field(
         1.0, gt=0, title="Gradient clipping", description="Largest norm."
     )
+    patience: int | None = Field(
+        None,
+        ge=1,
+        title="Patience",
+        description="End after so many validations without a better one; none: never.",
+    )
     augment: bool = Field(
         True, title="Augment", description="Vary geometry and intensities."
     )

@@ -1,0 +1,362 @@
+"""Train: begin a run, go on with one, or repeat one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_unetic.errors import UneticError
+from napari_unetic.maps import prepare
+from napari_unetic.model.folder import Model
+from napari_unetic.model.registry import load_model
+from napari_unetic.networks.device import Device, choose_device
+from napari_unetic.networks.unet import UNet
+from napari_unetic.provenance import software_versions
+from napari_unetic.steps import Step, Steps, drain
+from napari_unetic.training.loop import Loop, make_optimiser
+from napari_unetic.training.patches import PatchSource, Sample, load_samples
+from napari_unetic.training.record import (
+    describe,
+    median_diameter,
+    save_run_model,
+    score_summary,
+)
+from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
+from napari_unetic.training.runlog import RunLog
+from napari_unetic.training.schedule import Replay, Schedule
+from napari_unetic.training.tune import objective, tune_steps
+
+if TYPE_CHECKING:
+    from napari_unetic.instances.decode import DecodeSpec
+    from napari_unetic.instances.scores import Scores
+    from napari_unetic.pairs.pair import Pair
+    from napari_unetic.training.settings import TrainSettings
+
+
+def train(
+    train_pairs: Sequence[Pair],
+    validation_pairs: Sequence[Pair],
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    from_model: str | Path | Model | None = None,
+    name: str = "",
+    device: str = "auto",
+    workers: int = 0,
+) -> Path:
+    """Train a model and return its folder; see `train_steps`."""
+    return drain(
+        train_steps(
+            train_pairs,
+            validation_pairs,
+            out,
+            settings,
+            from_model=from_model,
+            name=name,
+            device=device,
+            workers=workers,
+        )
+    )
+
+
+def train_steps(
+    train_pairs: Sequence[Pair],
+    validation_pairs: Sequence[Pair],
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    from_model: str | Path | Model | None = None,
+    name: str = "",
+    device: str = "auto",
+    workers: int = 0,
+) -> Steps[Path]:
+    """Begin a run, yielding a step of progress for each step of the optimiser.
+
+    Parameters
+    ----------
+    train_pairs : sequence of Pair
+        What is learnt from.
+    validation_pairs : sequence of Pair
+        What the weights and the thresholds are chosen on.
+    out : str or Path
+        The run folder, to be made; see `napari_unetic.training.run`. It appears whole
+        before the first step, and the best model so far is in it.
+    settings : TrainSettings
+        Network, budget, batch, learning rate, seed.
+    from_model : str, Path or Model, optional
+        Start from its weights, network and normalisation instead of a preset.
+    name : str
+        Name of the model; that of the run folder if empty.
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where to train. bfloat16 is used where the device has it natively.
+    workers : int
+        Processes that make batches ahead. With more than 0 a script must guard its
+        entry point (``if __name__ == "__main__":``) on Windows and macOS.
+
+    Yields
+    ------
+    Step
+        ``values`` holds ``loss``, ``ap`` (of the last validation, mean over IoU .50 to
+        .90) and ``seconds_left``.
+
+    Returns
+    -------
+    Path
+        The model's folder.
+
+    Raises
+    ------
+    UneticError
+        If there is nothing to train or validate on, an image is in both, the run
+        exists, pairs do not fit the network, or the loss is not a number.
+    """
+    folder = Path(out)
+    _check_pairs(train_pairs, validation_pairs)
+    where = choose_device(device)
+    base = load_model(from_model) if from_model is not None else None
+    description = describe(base, settings, name or folder.name)
+    refuse_existing(folder)
+    yield Step(0, 0, "reading pairs")
+    samples = [s for pair in train_pairs for s in load_samples(pair, description)]
+    if base is None:
+        diameter = median_diameter(samples)
+        description = description.model_copy(update={"working_diameter_px": diameter})
+    plan = RunPlan(
+        settings=settings,
+        description=description,
+        parent=base.description.weights_sha256 if base else "",
+        train=tuple(PairRecord.of(pair) for pair in train_pairs),
+        validation=tuple(PairRecord.of(pair) for pair in validation_pairs),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        software=software_versions(),
+    )
+    run = _begin(folder, plan, base, where)
+    model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
+    return model
+
+
+def resume_steps(
+    folder: str | Path, *, device: str = "auto", workers: int = 0
+) -> Steps[Path]:
+    """Go on with a run that was interrupted; the steps are those of `train_steps`.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run folder.
+    device, workers
+        As `train_steps`.
+
+    Returns
+    -------
+    Path
+        The model's folder.
+
+    Raises
+    ------
+    UneticError
+        If the folder is no run, the run is finished or being trained, or its images
+        are no longer what they were.
+    """
+    run = Run.open(Path(folder))
+    if run.is_finished:
+        raise UneticError(
+            f"Expected an unfinished run, got {run.folder}, which is finished; its "
+            f"model is {run.model}."
+        )
+    where = choose_device(device)
+    samples, validation = yield from _read_steps(run)
+    model = yield from _go_on_steps(run, samples, validation, where, workers)
+    return model
+
+
+def replay_steps(
+    folder: str | Path, out: str | Path, *, device: str = "auto", workers: int = 0
+) -> Steps[Path]:
+    """Repeat a run step by step, at its learning rates; see `train_steps`.
+
+    On the same machine with the same number of threads the weights are the same.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The run to repeat; it must have ended.
+    out : str or Path
+        The new run folder.
+    device, workers
+        As `train_steps`.
+
+    Returns
+    -------
+    Path
+        The new model's folder.
+
+    Raises
+    ------
+    UneticError
+        As `resume_steps`, or if the log lacks a step.
+    """
+    run = Run.open(Path(folder))
+    replay = read_replay(run)
+    refuse_existing(Path(out))
+    where = choose_device(device)
+    samples, validation = yield from _read_steps(run)
+    base = None
+    if run.plan.parent:
+        raise UneticError(
+            f"Expected a run that began from random weights, got {run.folder}, which "
+            "began from a model; train again from that model with --steps."
+        )
+    again = _begin(Path(out), run.plan, base, where)
+    model = yield from _go_on_steps(
+        again, samples, validation, where, workers, schedule=replay
+    )
+    return model
+
+
+def read_replay(run: Run) -> Replay:
+    """Return the schedule of a run as its log tells it.
+
+    Raises
+    ------
+    UneticError
+        If the rate of a step is missing.
+    """
+    rates: dict[int, float] = {}
+    validations = set()
+    total = 0
+    for record in RunLog(run.folder).read():
+        if record["event"] == "rates":
+            rates.update(enumerate(record["rates"], start=record["first"]))
+        elif record["event"] == "validation":
+            validations.add(record["step"])
+        elif record["event"] == "end":
+            total = record["step"]
+    if total == 0 or any(step not in rates for step in range(total)):
+        raise UneticError(
+            f"Expected a finished run with a log of every step, got {run.folder}; go "
+            "on with it first (unetic train RUN)."
+        )
+    return Replay(run.plan.settings, total, rates, frozenset(validations))
+
+
+def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) -> None:
+    for what, pairs in (("train", train_pairs), ("validate", validation_pairs)):
+        if not pairs:
+            raise UneticError(
+                f"Expected at least one pair to {what} on, got none; give more pairs, "
+                "or other ids."
+            )
+    both = {p.id for p in train_pairs} & {p.id for p in validation_pairs}
+    if both:
+        raise UneticError(
+            f"Expected validation images apart from training images, got {len(both)} "
+            f"in both ({min(both)}); take them out of one."
+        )
+
+
+def _begin(folder: Path, plan: RunPlan, base: Model | None, device: Device) -> Run:
+    """Make the run folder with the checkpoint of step 0."""
+    # Weights are drawn by a generator of their own: the user's stays untouched.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(plan.settings.seed)
+        network, average = (
+            UNet(plan.description.network),
+            UNet(plan.description.network),
+        )
+    if base is not None:
+        network.load_state_dict(base.network.state_dict())
+    average.load_state_dict(network.state_dict())
+
+    def prepare_folder(part: Path) -> None:
+        run = Run(part, plan)
+        schedule = Schedule(plan.settings, None)
+        optimiser = make_optimiser(network, run)
+        loop = Loop(run, schedule, device, network, average, optimiser)
+        loop.log.write(
+            "start",
+            settings=plan.settings.model_dump(),
+            training_images=len(plan.train),
+            validation_images=len(plan.validation),
+            software=plan.software,
+        )
+        loop.save()
+
+    return Run.create(folder, plan, prepare_folder)
+
+
+def _read_steps(run: Run) -> Steps[tuple[list[Sample], list[Pair]]]:
+    """Read the pairs of a run, checking that they are what they were."""
+    n = len(run.plan.train)
+    samples = []
+    for k, record in enumerate(run.plan.train, start=1):
+        samples += load_samples(record.pair(), run.plan.description)
+        yield Step(k, n, "reading pairs")
+    return samples, [record.pair() for record in run.plan.validation]
+
+
+def _go_on_steps(
+    run: Run,
+    samples: list[Sample],
+    validation: Sequence[Pair],
+    device: Device,
+    workers: int,
+    schedule: Schedule | None = None,
+) -> Steps[Path]:
+    """Train from the newest checkpoint to the end, tune, and save the model."""
+    settings = run.plan.settings
+    source = PatchSource(samples, run.plan.description, settings)
+    if schedule is None:
+        total = settings.steps
+        if settings.epochs is not None:
+            total = settings.epochs * source.steps_per_epoch
+        schedule = Schedule(settings, total)
+    with run.locked():
+        run.clear_stop()
+        loop = Loop.load(run, schedule, device)
+        loop.log.write("resume", step=loop.at.step, device=loop.device_text)
+        yield from loop.run_steps(source, validation, workers)
+        if loop.is_done:
+            yield from _finish_steps(loop, validation)
+    return run.model
+
+
+def _finish_steps(loop: Loop, validation: Sequence[Pair]) -> Steps[None]:
+    """Tune the thresholds of the best model and mark the run as done."""
+    from napari_unetic.training.curves import draw_curves
+
+    best = loop.best_model()
+    decoding, scores = yield from _tuned_steps(best, validation, loop.device.name)
+    loop.log.write("tuned", decoding=decoding.model_dump(), ap=objective(scores))
+    tuned = best.description.model_copy(
+        update={"decoding": decoding, "scores": {"validation": score_summary(scores)}}
+    )
+    save_run_model(loop.run, Model(tuned, best.network), loop)
+    draw_curves(loop.log.read(), loop.run.folder / "curves.png")
+    minutes = round(loop.at.seconds / 60, 3)
+    loop.log.write("end", step=loop.at.step, minutes=minutes)
+    loop.run.set_finished()
+
+
+def _tuned_steps(
+    model: Model, pairs: Sequence[Pair], device: str
+) -> Steps[tuple[DecodeSpec, Scores]]:
+    """Predict the maps of the validation pairs once, then tune on them."""
+    maps: list[NDArray[np.float16]] = []
+    truths: list[NDArray[np.int32]] = []
+    diameter = model.description.working_diameter_px
+    for k, pair in enumerate(pairs, start=1):
+        image, truth = pair.read()
+        work = prepare(image, model, diameter=diameter, device=device)
+        for plane in image.planes():
+            maps.append(drain(work.maps_steps(plane)).astype(np.float16))
+            truths.append(truth[plane])
+        yield Step(k, len(pairs), "predicting")
+    result = yield from tune_steps(maps, truths, model.description.decoding)
+    return result
