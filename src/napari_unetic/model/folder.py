@@ -3,26 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import secrets
 import shutil
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from pydantic import ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetic.errors import ModelError
-from napari_unetic.model.description import FORMAT, FORMAT_VERSION, ModelDescription
+from napari_unetic.model.parts import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    FolderSource,
+    Parts,
+    read_description,
+    read_parts,
+)
+from napari_unetic.model.weights import fill_network, shape_network
 from napari_unetic.networks.unet import Block, UNet
 
-DESCRIPTION_FILE = "model.json"
-WEIGHTS_FILE = "weights.safetensors"
+if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
+
+HIDDEN: Final = ".unetic-"
+"""How the names of folders begin that are being written or removed."""
+
+_TRIES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,69 +73,36 @@ def load_model_folder(folder: Path) -> Model:
     Raises
     ------
     ModelError
-        If the folder is missing, damaged, foreign or too new.
+        If the folder is missing, damaged, foreign, too new, or its network is larger
+        than any sensible one.
     """
-    description = load_description(folder)
-    try:
-        data = (folder / WEIGHTS_FILE).read_bytes()
-    except OSError as error:
-        raise ModelError(
-            f"Expected {WEIGHTS_FILE} in the model folder {folder}, got "
-            f"{error.strerror}; copy the folder again."
-        ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if description.weights_sha256 and found != description.weights_sha256:
-        raise ModelError(
-            f"Expected weights with SHA-256 {description.weights_sha256[:12]}… in "
-            f"{folder}, got {found[:12]}…; copy the folder again."
-        )
-    network = UNet(description.network)
-    try:
-        network.load_state_dict(load_tensors(data))
-    except (SafetensorError, RuntimeError) as error:
-        raise ModelError(
-            f"Expected weights that fit {DESCRIPTION_FILE} in {folder}, got others "
-            f"({str(error).splitlines()[0]}); copy the folder again."
-        ) from error
-    network.eval()
-    return Model(description, network)
+    return build_model(read_parts(FolderSource(folder)))
 
 
 def load_description(folder: Path) -> ModelDescription:
     """Read and check ``model.json``; raises `ModelError` as `load_model_folder`."""
-    path = folder / DESCRIPTION_FILE
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ModelError(
-            f"Expected a model folder with {DESCRIPTION_FILE}, got {folder} "
-            f"({error.strerror}); give the folder of a model or the name of one."
-        ) from error
-    except ValueError as error:
-        raise ModelError(
-            f"Expected JSON in {path}, got something else ({error}); copy the model "
-            "again."
-        ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ModelError(
-            f"Expected the model format {FORMAT!r} in {path}, got another file; "
-            "give a folder that was made by napari-unetic."
-        )
-    version = content.get("format_version")
-    if version != FORMAT_VERSION:
-        raise ModelError(
-            f"Expected format version {FORMAT_VERSION} in {path}, got {version!r}; "
-            "update napari-unetic."
-        )
-    try:
-        return ModelDescription.model_validate_json(path.read_text(encoding="utf-8"))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ModelError(
-            f"Expected a valid description in {path}, got a wrong {field!r} "
-            f"({first['msg']}); copy the model again."
-        ) from error
+    return read_description(FolderSource(folder))
+
+
+def build_model(parts: Parts) -> Model:
+    """Make a model of its parts.
+
+    Parameters
+    ----------
+    parts : Parts
+        Description and weights.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    ModelError
+        If the weights are damaged, do not fit the network or are not finite.
+    """
+    network = shape_network(parts.description.network, parts.place)
+    return Model(parts.description, fill_network(network, parts.weights, parts.place))
 
 
 def save_model(
@@ -139,7 +117,7 @@ def save_model(
     Parameters
     ----------
     folder : Path
-        To be made; its parent must exist.
+        To be made, with the folders above it.
     description : ModelDescription
         Its SHA-256 is filled in.
     weights : dict of str to Tensor
@@ -155,35 +133,108 @@ def save_model(
     Raises
     ------
     ModelError
-        If the folder exists and may not be replaced.
+        If the folder exists and may not be replaced, or cannot be written.
     """
-    if folder.exists() and not overwrite:
-        raise ModelError(
-            f"Expected a new folder for the model, got {folder}, which exists; choose "
-            "another name or allow overwriting."
-        )
     data = save_tensors({k: v.detach().cpu().contiguous() for k, v in weights.items()})
     description = description.model_copy(
         update={"weights_sha256": hashlib.sha256(data).hexdigest()}
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        (part / WEIGHTS_FILE).write_bytes(data)
-        text = description.model_dump_json(indent=1)
-        (part / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
-        part.chmod(0o755)
-        if folder.exists():
-            # A folder cannot be replaced in one step; the old one leaves first.
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            os.replace(folder, old / folder.name)
-            os.replace(part, folder)
-            shutil.rmtree(old)
-        else:
-            os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    write_model(folder, Parts(description, data, str(folder)), overwrite=overwrite)
     return description
+
+
+def write_model(folder: Path, parts: Parts, *, overwrite: bool = False) -> None:
+    """Write the two files of a model as `save_model` does.
+
+    Parameters
+    ----------
+    folder : Path
+        To be made, with the folders above it.
+    parts : Parts
+        What to write.
+    overwrite : bool
+        Whether an existing folder may be replaced.
+
+    Raises
+    ------
+    ModelError
+        If the folder exists and may not be replaced, or cannot be written.
+
+    Notes
+    -----
+    Two processes may write the same folder: one comes last, and neither mixes its
+    files with the other's. A replaced folder is missing for a moment.
+    """
+    if os.path.lexists(folder) and not overwrite:
+        raise _exists(folder)
+    part = hidden_name(folder, "new")
+    try:
+        part.mkdir(parents=True)
+        (part / WEIGHTS_FILE).write_bytes(parts.weights)
+        text = parts.description.model_dump_json(indent=1)
+        (part / DESCRIPTION_FILE).write_text(text + "\n", encoding="utf-8")
+        _put(part, folder, overwrite=overwrite)
+    except OSError as error:
+        raise ModelError(
+            f"Expected to be able to write the model {folder}, got "
+            f"{error.strerror or error}; choose another place, or make room there."
+        ) from error
+    finally:
+        discard(part)
+
+
+def hidden_name(folder: Path, what: str) -> Path:
+    """Return a name beside `folder` that is in nobody's use and in no list."""
+    return folder.with_name(f"{HIDDEN}{what}-{secrets.token_hex(8)}")
+
+
+def discard(path: Path) -> None:
+    """Remove a file, a link or a folder with all it holds, as far as that works."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def _put(part: Path, folder: Path, *, overwrite: bool) -> None:
+    """Rename `part` to `folder`."""
+    for _ in range(_TRIES):
+        try:
+            os.replace(part, folder)
+            return
+        except OSError:
+            if not os.path.lexists(folder):
+                raise
+            if not overwrite:
+                raise _exists(folder) from None
+        # A folder cannot be replaced in one step; the old one leaves first.
+        old = hidden_name(folder, "old")
+        try:
+            os.replace(folder, old)
+        except FileNotFoundError:
+            continue  # Somebody else has just moved it away.
+        try:
+            os.replace(part, folder)
+        except OSError:
+            if not os.path.lexists(folder):
+                os.replace(old, folder)
+                raise
+            discard(old)  # Somebody else has just put theirs there.
+            continue
+        discard(old)
+        return
+    raise ModelError(
+        f"Expected to be the only one who writes {folder}, got others that never stop; "
+        "try again later."
+    )
+
+
+def _exists(folder: Path) -> ModelError:
+    return ModelError(
+        f"Expected a new folder for the model, got {folder}, which exists; choose "
+        "another name or allow overwriting."
+    )
 
 
 def folded(network: UNet) -> UNet:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +13,8 @@ from typing import TYPE_CHECKING
 import platformdirs
 
 from napari_unetic.errors import ModelError
-from napari_unetic.model.folder import (
-    DESCRIPTION_FILE,
-    WEIGHTS_FILE,
-    Model,
-    load_description,
-    load_model_folder,
-)
+from napari_unetic.model.folder import Model, load_description, load_model_folder
+from napari_unetic.model.parts import DESCRIPTION_FILE, PICKLES, WEIGHTS_FILE, missing
 
 if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
@@ -51,8 +48,14 @@ class ModelEntry:
 def user_models_folder() -> Path:
     """Return the folder of the user's models; ``UNETIC_HOME`` moves it."""
     home = os.environ.get("UNETIC_HOME")
-    base = Path(home) if home else Path(platformdirs.user_data_dir("napari-unetic"))
-    return base / "models"
+    if home:
+        return Path(os.path.expanduser(home), "models")
+    return Path(platformdirs.user_data_dir("napari-unetic"), "models")
+
+
+def is_bundled(name: str) -> bool:
+    """Whether the package holds a model of this name, in whatever case."""
+    return name.casefold() in {folder.name.casefold() for folder in _folders(BUNDLED)}
 
 
 def list_models() -> list[ModelEntry]:
@@ -61,20 +64,46 @@ def list_models() -> list[ModelEntry]:
     Folders that hold no readable model are left out.
     """
     entries: dict[str, ModelEntry] = {}
-    for base, is_bundled in ((BUNDLED, True), (user_models_folder(), False)):
-        if not base.is_dir():
-            continue
-        for folder in sorted(base.iterdir()):
-            if not (folder / DESCRIPTION_FILE).is_file() or folder.name in entries:
+    for base in (BUNDLED, user_models_folder()):
+        for folder in _folders(base):
+            if folder.name in entries:
                 continue
             try:
                 description = load_description(folder)
             except ModelError:
                 continue
             entries[folder.name] = ModelEntry(
-                folder.name, folder, is_bundled, description
+                folder.name, folder, base is BUNDLED, description
             )
     return list(entries.values())
+
+
+def damaged_models() -> dict[str, str]:
+    """Return the folders among the user's models that hold none that can be read.
+
+    Returns
+    -------
+    dict of str to str
+        Name to what is wrong with it, in one sentence.
+    """
+    problems: dict[str, str] = {}
+    for folder in _folders(user_models_folder()):
+        try:
+            load_description(folder)
+        except ModelError as error:
+            problems[folder.name] = str(error)
+    return problems
+
+
+def _folders(base: Path) -> Iterator[Path]:
+    """Yield the folders in `base` by name; hidden ones are unfinished."""
+    try:
+        found = sorted(base.iterdir())
+    except OSError:
+        return
+    for folder in found:
+        if not folder.name.startswith((".", "__")) and _exists(folder.is_dir):
+            yield folder
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -96,17 +125,46 @@ def find_model(name_or_path: str | Path) -> Path:
         If there is no such model.
     """
     text = str(name_or_path)
-    is_name = isinstance(name_or_path, str) and Path(text).name == text
-    if is_name:
+    is_name = isinstance(name_or_path, str) and Path(text).name == text != ".."
+    if is_name and not text.startswith("."):
         for base in (BUNDLED, user_models_folder()):
-            if (base / text / DESCRIPTION_FILE).is_file():
+            if _holds_description(base / text):
                 return base / text
     path = Path(name_or_path)
     for folder in (path, path / "model"):
-        if (folder / DESCRIPTION_FILE).is_file():
+        if text and _holds_description(folder):
             return folder
+    raise _unknown(path, text)
+
+
+def _holds_description(folder: Path) -> bool:
+    return _exists((folder / DESCRIPTION_FILE).is_file)
+
+
+def _exists(ask: Callable[[], bool]) -> bool:
+    """Whether a path is what is asked for; one that cannot be looked at is not."""
+    try:
+        return ask()
+    except (OSError, ValueError):
+        return False
+
+
+def _unknown(path: Path, text: str) -> ModelError:
+    """Return the error for a model that is not there."""
+    if text and _exists(path.is_dir):
+        with suppress(OSError):
+            return missing(DESCRIPTION_FILE, text, (p.name for p in path.iterdir()))
+    if _exists(path.is_file):
+        if path.suffix.lower() in PICKLES:
+            return missing(DESCRIPTION_FILE, text, [path.name])
+        remedy = (
+            "add the zip with `unetic models add`"
+            if path.suffix.lower() == ".zip"
+            else "give the folder that was made by napari-unetic"
+        )
+        return ModelError(f"Expected a model folder, got the file {text}; {remedy}.")
     known = ", ".join(entry.name for entry in list_models()) or "none"
-    raise ModelError(
+    return ModelError(
         f"Expected the name of a model ({known}) or a folder with {DESCRIPTION_FILE}, "
         f"got {text!r}; see `unetic models list`."
     )
@@ -133,19 +191,15 @@ def load_model(name_or_path: str | Path | Model) -> Model:
         return name_or_path
     folder = find_model(name_or_path)
     try:
-        stamps = tuple(
-            (folder / name).stat().st_mtime_ns
-            for name in (DESCRIPTION_FILE, WEIGHTS_FILE)
-        )
-    except OSError as error:
-        raise ModelError(
-            f"Expected {WEIGHTS_FILE} in the model folder {folder}, got "
-            f"{error.strerror}; copy the folder again."
-        ) from error
-    return _load(folder.resolve(), stamps)
+        files = [(folder / name).stat() for name in (DESCRIPTION_FILE, WEIGHTS_FILE)]
+        stamps = tuple((f.st_mtime_ns, f.st_size, f.st_ino) for f in files)
+        return _load(folder.resolve(), stamps)
+    except (ModelError, OSError):
+        # Which says what is wrong with the folder as it was named.
+        return load_model_folder(folder)
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, stamps: tuple[int, ...]) -> Model:
-    """Load a folder; the files' times make a changed one a new entry."""
+def _load(folder: Path, stamps: tuple[tuple[int, ...], ...]) -> Model:
+    """Load a folder; what its files look like makes a changed one a new entry."""
     return load_model_folder(folder)
