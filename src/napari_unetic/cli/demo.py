@@ -1,4 +1,4 @@
-"""``unetic demo``: a generated image, segmented, scored and shown."""
+"""``unetic demo``: generated or real nuclei, segmented, scored and shown."""
 
 from __future__ import annotations
 
@@ -31,10 +31,19 @@ def add_parser(commands: Any) -> None:
     """Add the subcommand."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="segment a generated image of nuclei and show the result",
-        description="Segment a generated image of nuclei, whose true outlines are "
-        "known, and open napari with the result. Without a usable screen, or with "
-        "--no-viewer, the labels and a picture are written instead.",
+        help="segment a generated or real image of nuclei and show the result",
+        description="Segment an image of nuclei whose true outlines are known, a "
+        "generated one or one of the Data Science Bowl 2018, and open napari with the "
+        "result. Without a usable screen, or with --no-viewer, the labels and a "
+        "picture are written instead.",
+    )
+    parser.add_argument(
+        "--dsb2018",
+        nargs="?",
+        const="",
+        metavar="ZIP|DIR",
+        help="real nuclei: from what `unetic fetch dsb2018` downloaded, or from this "
+        "zip or folder",
     )
     parser.add_argument(
         "--output",
@@ -61,13 +70,12 @@ def add_parser(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Segment, print the figures, and show or write the result."""
-    from napari_unetic.image.source import Image
-    from napari_unetic.samples import PIXEL_SIZE, nuclei_sample
-
-    pixels, truth = nuclei_sample(seed=arguments.seed)
-    image = Image(pixels, "YX", pixel_size=PIXEL_SIZE, name="generated nuclei")
+    if arguments.dsb2018 is None:
+        title, (image, truth) = "generated image", _generated(arguments.seed)
+    else:
+        title, (image, truth) = "real image", _real(arguments)
     found = _segment(arguments, image)
-    print("\n".join(_figures(pixels, truth, found)), flush=True)
+    print("\n".join(_figures(title, truth, found)), flush=True)
     if arguments.no_viewer:
         problem = ""
     else:
@@ -84,6 +92,32 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _generated(seed: int) -> tuple[Image, NDArray[np.int32]]:
+    """Return a generated image and its true labels."""
+    from napari_unetic.image.source import Image
+    from napari_unetic.samples import PIXEL_SIZE, nuclei_sample
+
+    pixels, truth = nuclei_sample(seed=seed)
+    return Image(pixels, "YX", pixel_size=PIXEL_SIZE, name="generated nuclei"), truth
+
+
+def _real(arguments: argparse.Namespace) -> tuple[Image, NDArray[np.int32]]:
+    """Return a real image and its true labels, and say if the model knows it."""
+    from napari_unetic.fetch.example import read_example
+    from napari_unetic.model.folder import load_description
+    from napari_unetic.model.registry import find_model
+
+    example = read_example(arguments.dsb2018 or None, seed=arguments.seed)
+    print(f"note: {example.image.name}", file=sys.stderr)
+    record = load_description(find_model(arguments.model)).training
+    if record and example.pair.image_hash() in record.images.values():
+        print(
+            "note: the model was trained on this image; --seed takes another",
+            file=sys.stderr,
+        )
+    return example.image, example.labels
+
+
 def _segment(arguments: argparse.Namespace, image: Image) -> Segmentation:
     """Segment the image behind a progress bar."""
     from napari_unetic.predict import segment_steps
@@ -96,17 +130,15 @@ def _segment(arguments: argparse.Namespace, image: Image) -> Segmentation:
     return found
 
 
-def _figures(
-    pixels: NDArray[np.uint16], truth: NDArray[np.int32], found: Segmentation
-) -> list[str]:
+def _figures(title: str, truth: NDArray[np.int32], found: Segmentation) -> list[str]:
     """Return the lines that say what was found and how good it is."""
     from napari_unetic.instances.counts import score_image
     from napari_unetic.instances.scores import Scores
 
     ap = Scores((score_image(truth, found.labels, name="demo"),)).pooled("ap")
-    rows, columns = pixels.shape
+    rows, columns = truth.shape
     return [
-        f"generated image  {rows} × {columns} pixels, {truth.max()} nuclei",
+        f"{title:16} {rows} × {columns} pixels, {truth.max()} nuclei",
         f"found            {found.n_objects} objects in {found.seconds:.2f} s",
         f"AP at IoU 0.50   {ap['0.50']:.3f} against the truth",
         f"AP at IoU 0.75   {ap['0.75']:.3f}",
@@ -149,19 +181,18 @@ def _write(
     paths = [folder / "nuclei.tif", folder / "nuclei_labels.tif"]
     pixels = np.asarray(image.data)
     size = image.pixel_size
+    lengths: dict[str, Any] = {}
+    for letter in "YX" if size.yx else "":
+        lengths[f"PhysicalSize{letter}"] = size.sizes[letter]
+        lengths[f"PhysicalSize{letter}Unit"] = size.unit
     with atomic_path(paths[0]) as partial:
         tifffile.imwrite(
             partial,
-            pixels,
+            np.moveaxis(pixels, 0, -1) if image.rgb else pixels,
+            photometric="rgb" if image.rgb else "minisblack",
             compression="zlib",
             ome=True,
-            metadata={
-                "axes": image.axes,
-                "PhysicalSizeX": size.sizes["X"],
-                "PhysicalSizeXUnit": size.unit,
-                "PhysicalSizeY": size.sizes["Y"],
-                "PhysicalSizeYUnit": size.unit,
-            },
+            metadata={"axes": "YXS" if image.rgb else image.axes, **lengths},
         )
     write_labels(
         paths[1],

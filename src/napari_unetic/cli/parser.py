@@ -9,11 +9,20 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn, cast
 
-from napari_unetic.cli import demo, doctor, evaluate, models, score, segment, train
+from napari_unetic.cli import (
+    demo,
+    doctor,
+    evaluate,
+    fetch,
+    models,
+    score,
+    segment,
+    train,
+)
 from napari_unetic.cli.options import UsageError
 from napari_unetic.errors import UneticError
 
-COMMANDS = (segment, train, evaluate, score, models, demo, doctor)
+COMMANDS = (segment, train, evaluate, score, models, fetch, demo, doctor)
 """The modules of the subcommands, in the order of the help."""
 
 
