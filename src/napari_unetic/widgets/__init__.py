@@ -1,0 +1,1 @@
+"""The docks and layers of napari: the only part of the package that knows it."""
