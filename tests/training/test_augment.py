@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from napari_unetic.training.augment import (
+    NO_AUGMENTATION,
+    Augmentation,
     blank,
     draw_window,
     take,
@@ -24,7 +26,7 @@ def test_image_and_labels_move_together(seed: int) -> None:
     """An image that shows the labels still shows them after any draw."""
     labels = _disc((150, 170))
     rng = np.random.default_rng(seed)
-    window = draw_window(labels.shape, 96, rng, augment=True)
+    window = draw_window(labels.shape, 96, rng, Augmentation())
     moved = take(labels, window, order=0)
     image = take((labels > 0).astype(np.float32), window, order=1)
     assert set(np.unique(moved)) <= {0, 7}
@@ -38,7 +40,7 @@ def test_free_and_exact_windows_both_occur() -> None:
     values = set(source.ravel().tolist())
     exact = 0
     for _ in range(200):
-        window = draw_window(source.shape, 32, rng, augment=True)
+        window = draw_window(source.shape, 32, rng, Augmentation())
         patch = take(source, window, order=1)
         is_copied = set(patch.ravel().tolist()) <= values
         assert is_copied or not window.is_exact
@@ -52,7 +54,7 @@ def test_all_eight_turns_occur() -> None:
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(300):
-        window = draw_window(source.shape, 5, rng, augment=True)
+        window = draw_window(source.shape, 5, rng, Augmentation())
         if window.is_exact:
             seen.add(take(source, window, order=1).tobytes())
     expected = {
@@ -68,7 +70,9 @@ def test_without_augmentation_patches_are_cut_straight() -> None:
     source = np.arange(30 * 40, dtype=np.float32).reshape(30, 40)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        patch = take(source, draw_window(source.shape, 16, rng, augment=False), order=1)
+        patch = take(
+            source, draw_window(source.shape, 16, rng, NO_AUGMENTATION), order=1
+        )
         assert (np.diff(patch, axis=0) == 40).all()
         assert (np.diff(patch, axis=1) == 1).all()
 
@@ -79,7 +83,7 @@ def test_small_images_are_reflected(shape: tuple[int, int]) -> None:
     source = np.random.default_rng(0).random(shape).astype(np.float32)
     rng = np.random.default_rng(1)
     for _ in range(10):
-        window = draw_window(shape, 64, rng, augment=True)
+        window = draw_window(shape, 64, rng, Augmentation())
         patch = take(source, window, order=0)
         assert patch.shape == (64, 64)
         assert set(patch.ravel().tolist()) <= set(source.ravel().tolist())
@@ -89,7 +93,7 @@ def test_intensities_vary_and_stay_finite() -> None:
     """Hardly a draw leaves the image as it is, and none makes infinities."""
     image = np.random.default_rng(0).normal(0.5, 0.4, (1, 40, 40)).astype(np.float32)
     rng = np.random.default_rng(0)
-    varied = [vary_intensity(image, rng) for _ in range(40)]
+    varied = [vary_intensity(image, rng, Augmentation()) for _ in range(40)]
     assert all(np.isfinite(v).all() and v.dtype == np.float32 for v in varied)
     assert sum(np.array_equal(v, image) for v in varied) < 10
 
@@ -101,3 +105,50 @@ def test_a_blank_has_no_structure() -> None:
         picture = blank((1, 64, 64), rng)
         quarters = picture.reshape(1, 2, 32, 2, 32).mean((0, 2, 4))
         assert np.ptp(quarters) < 0.3
+
+
+ONLY = {
+    name: NO_AUGMENTATION.model_copy(update={name: 1})
+    for name in ("gamma", "light", "blur", "gain", "noise", "invert", "jpeg")
+}
+
+
+@pytest.mark.parametrize("name", sorted(ONLY))
+def test_each_variation_of_intensity_does_something_sensible(name: str) -> None:
+    """It changes the image, and bright discs stay told apart from the background."""
+    labels = _disc((90, 90))
+    noise = np.random.default_rng(0).normal(0, 0.02, labels.shape)
+    image = (0.8 * (labels > 0) + 0.1 + noise).astype(np.float32)[None]
+    for seed in range(5):
+        varied = vary_intensity(image, np.random.default_rng(seed), ONLY[name])
+        assert not np.array_equal(varied, image)
+        assert varied.shape == image.shape and varied.dtype == np.float32
+        bright, dark = varied[0][labels > 0].mean(), varied[0][labels == 0].mean()
+        assert (bright < dark) if name == "invert" else (bright > dark + 0.2)
+
+
+@pytest.mark.parametrize("name", ["turn", "bend"])
+def test_each_variation_of_geometry_moves_labels_along(name: str) -> None:
+    """Turned, zoomed or bent, the image shows what the labels say."""
+    shares = NO_AUGMENTATION.model_copy(update={"turn": 1, name: 1})
+    labels = _disc((150, 170))
+    for seed in range(5):
+        window = draw_window(labels.shape, 96, np.random.default_rng(seed), shares)
+        moved = take(labels, window, order=0) > 0
+        image = take((labels > 0).astype(np.float32), window, order=1)
+        assert not window.is_exact
+        assert ((image > 0.5) == moved).mean() > 0.99
+
+
+def test_without_variation_nothing_changes() -> None:
+    """All shares at 0 leave the intensities as they are."""
+    image = np.random.default_rng(0).random((1, 20, 20)).astype(np.float32)
+    rng = np.random.default_rng(1)
+    np.testing.assert_array_equal(vary_intensity(image, rng, NO_AUGMENTATION), image)
+
+
+def test_inversion_is_exact() -> None:
+    """Bright becomes dark and background 1."""
+    image = np.array([[[0.0, 0.25, 1.0]]], np.float32)
+    varied = vary_intensity(image, np.random.default_rng(0), ONLY["invert"])
+    np.testing.assert_allclose(varied, 1 - image)

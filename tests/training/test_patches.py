@@ -11,6 +11,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.instances.targets import make_targets
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.networks.presets import preset
+from napari_unetic.training.augment import NO_AUGMENTATION
 from napari_unetic.training.patches import (
     PatchSource,
     batches,
@@ -69,7 +70,7 @@ def test_shapes_follow_the_network(pairs: Pairs) -> None:
 
 def test_the_middle_of_a_valid_patch_is_its_target(pairs: Pairs) -> None:
     """Bright pixels of the image's middle are the target's foreground."""
-    batch = _source(pairs, "ronneberger2015", augment=False)[0]
+    batch = _source(pairs, "ronneberger2015", augmentation=NO_AUGMENTATION)[0]
     middle = batch.images[:, 0, 92:-92, 92:-92] > 0.5
     assert (middle == (batch.targets[:, 0] > 0.5)).mean() > 0.98
 

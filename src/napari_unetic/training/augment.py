@@ -8,12 +8,52 @@ normalisation, where 0 is background and 1 the brightest objects.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import BytesIO
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
 
 from napari_unetic.image.tiles import reflect
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augmentation(BaseModel):
+    """The share of patches that each kind of variation acts on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    flip: bool = Field(True, title="Flips and quarter turns")
+    turn: Share = Field(2 / 3, title="Free turn, zoom by .7 to 1.4 and stretch")
+    bend: Share = Field(2 / 9, title="Elastic deformation; part of the free turns")
+    gamma: Share = Field(0.5, title="Gamma of .6 to 1.65")
+    light: Share = Field(0.2, title="Slope of illumination")
+    blur: Share = Field(0.2, title="Blur of .3 to 1.5 pixels")
+    gain: Share = Field(0.7, title="Gain of .6 to 1.5 and offset")
+    noise: Share = Field(0.4, title="Noise of up to 8 % of the range")
+    invert: Share = Field(0.02, title="Inverted contrast")
+    jpeg: Share = Field(0.05, title="JPEG artefacts, quality 30 to 95")
+    blank: Share = Field(0.02, title="Noise instead of a patch, without objects")
+
+
+NO_AUGMENTATION = Augmentation(
+    flip=False,
+    turn=0,
+    bend=0,
+    gamma=0,
+    light=0,
+    blur=0,
+    gain=0,
+    noise=0,
+    invert=0,
+    jpeg=0,
+    blank=0,
+)
+"""Patches as they lie in the images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +73,10 @@ class Window:
 
 
 def draw_window(
-    shape: tuple[int, int], size: int, rng: np.random.Generator, *, augment: bool
+    shape: tuple[int, int],
+    size: int,
+    rng: np.random.Generator,
+    shares: Augmentation,
 ) -> Window:
     """Draw a patch of an image.
 
@@ -45,20 +88,20 @@ def draw_window(
         Pixels a side of the patch.
     rng : numpy.random.Generator
         All randomness comes from it.
-    augment : bool
-        Whether to turn, flip, zoom and bend; else the patch is cut straight.
+    shares : Augmentation
+        How often to turn, flip, zoom and bend.
 
     Returns
     -------
     Window
-        Two thirds are turned freely and zoomed by .7 to 1.4, a third of these bent;
-        the rest, turned by quarters and flipped, keep their pixels.
+        Patches that are not turned freely keep their pixels, turned by quarters and
+        flipped.
     """
-    is_free = augment and rng.random() < 2 / 3
+    is_free = rng.random() < shares.turn
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
     matrix: NDArray[np.float64] = np.eye(2)
-    if augment:
+    if shares.flip:
         matrix = _turn(rng.integers(4) * (np.pi / 2)) @ np.diag(
             [rng.choice((-1.0, 1.0)), 1.0]
         )
@@ -70,7 +113,7 @@ def draw_window(
         scale = np.diag([stretch / zoom, 1 / (stretch * zoom)])
         matrix = _turn(rng.uniform(0, 2 * np.pi)) @ scale @ matrix
     moved = np.tensordot(matrix.astype(np.float32), grid, axes=1)
-    if is_free and rng.random() < 1 / 3:
+    if is_free and rng.random() * shares.turn < shares.bend:
         moved += _bend(size, rng)
     centre = [_draw_centre(n, size / zoom, rng) for n in shape]
     if not is_free:
@@ -143,7 +186,7 @@ def take(
 
 
 def vary_intensity(
-    image: NDArray[np.float32], rng: np.random.Generator
+    image: NDArray[np.float32], rng: np.random.Generator, shares: Augmentation
 ) -> NDArray[np.float32]:
     """Return the image under other light, focus and noise.
 
@@ -153,27 +196,46 @@ def vary_intensity(
         Normalised.
     rng : numpy.random.Generator
         All randomness comes from it.
+    shares : Augmentation
+        How often each kind.
 
     Returns
     -------
     ndarray of shape (C, Y, X), float32
     """
     result = image
-    if rng.random() < 0.5:
+    if rng.random() < shares.invert:
+        result = 1 - result
+    if rng.random() < shares.gamma:
         # Powers of negative values do not exist; they are noise below background.
         power = float(np.exp(rng.uniform(-0.5, 0.5)))
         result = np.sign(result) * np.abs(result) ** np.float32(power)
-    if rng.random() < 0.2:
+    if rng.random() < shares.light:
         result = result * _light(image.shape[1:], rng)
-    if rng.random() < 0.2:
+    if rng.random() < shares.blur:
         sigma = rng.uniform(0.3, 1.5)
         result = ndimage.gaussian_filter(result, (0, sigma, sigma))
-    if rng.random() < 0.7:
+    if rng.random() < shares.gain:
         result = result * rng.uniform(0.6, 1.5) + rng.uniform(-0.1, 0.1)
-    if rng.random() < 0.4:
+    if rng.random() < shares.noise:
         noise = rng.standard_normal(result.shape, dtype=np.float32)
         result = result + np.float32(rng.uniform(0.005, 0.08)) * noise
+    if rng.random() < shares.jpeg:
+        quality = int(rng.integers(30, 96))
+        result = np.stack([_jpeg(channel, quality) for channel in result])
     return np.asarray(result, np.float32)
+
+
+def _jpeg(channel: NDArray[np.floating], quality: int) -> NDArray[np.float32]:
+    """Return a channel as it comes out of a JPEG file."""
+    low, high = float(channel.min()), float(channel.max())
+    if high <= low:
+        return channel.astype(np.float32)
+    grey = np.rint((channel - low) * (255 / (high - low))).astype(np.uint8)
+    file = BytesIO()
+    Pillow.fromarray(grey).save(file, "JPEG", quality=quality)
+    read = np.asarray(Pillow.open(file), np.float32)
+    return read * np.float32((high - low) / 255) + np.float32(low)
 
 
 def _light(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float32]:

@@ -170,8 +170,8 @@ class Loop:
     def _leave(self) -> None:
         """Save what there is, and a model even if none was validated yet."""
         self.save()
-        if not self.best:
-            save_run_model(self.run, self.candidate(), self)
+        if not (self.best and self.run.model.exists()):
+            save_run_model(self.run, self.best_model(), self)
         self.log.write("stopped", step=self.at.step, seconds=round(self.at.seconds, 2))
 
     def save(self) -> None:

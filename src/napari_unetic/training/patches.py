@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.training.settings import TrainSettings
 
-BLANK_SHARE = 0.02
-"""Share of patches without objects (`napari_unetic.training.augment.blank`)."""
-
 _REFERENCE_AREA_PX = 200.0
 
 
@@ -172,20 +169,17 @@ class PatchSource(Dataset[Batch]):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         rng = np.random.default_rng((self.settings.seed, step, k))
         size = self.patch_px + 2 * self.context
-        is_varied = self.settings.augment
-        if is_varied and rng.random() < BLANK_SHARE:
+        shares = self.settings.augmentation
+        if rng.random() < shares.blank:
             image = augment.blank((self.n_channels, size, size), rng)
             labels = np.zeros((size, size), np.int32)
         else:
             sample = self.samples[rng.choice(len(self.samples), p=self.share)]
             shape = sample.labels.shape
-            window = augment.draw_window(
-                (shape[0], shape[1]), size, rng, augment=is_varied
-            )
+            window = augment.draw_window((shape[0], shape[1]), size, rng, shares)
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
-            if is_varied:
-                image = augment.vary_intensity(image, rng)
+            image = augment.vary_intensity(image, rng, shares)
         inner = slice(self.context, self.context + self.patch_px)
         labels = np.ascontiguousarray(labels[inner, inner])
         targets = make_targets(labels, self.target)

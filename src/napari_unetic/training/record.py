@@ -37,7 +37,9 @@ def describe(
         working_diameter_px=1,
     )
     network = draft.network.model_copy(update={"out_channels": draft.target.n_maps})
-    channels = ("grey",) if network.in_channels == 1 else ("red", "green", "blue")
+    n = network.in_channels
+    names = {1: ("grey",), 3: ("red", "green", "blue")}
+    channels = names.get(n, tuple(f"channel {k}" for k in range(n)))
     return draft.model_copy(update={"network": network, "channels": channels})
 
 

@@ -229,6 +229,14 @@ class Run:
         """Whether the training was told to end."""
         return (self.folder / "stop").exists()
 
+    def tidy(self) -> None:
+        """Remove what a killed training left half written."""
+        for path in self.folder.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not path.name.startswith(".lock-"):
+                path.unlink(missing_ok=True)
+
     def clear_stop(self) -> None:
         """Take back a request to stop."""
         (self.folder / "stop").unlink(missing_ok=True)

@@ -124,6 +124,9 @@ def train_steps(
     refuse_existing(folder)
     yield Step(0, 0, "reading pairs")
     samples = [s for pair in train_pairs for s in load_samples(pair, description)]
+    for pair in validation_pairs:
+        # They are read again later: a run that could not validate must not begin.
+        load_samples(pair, description)
     if base is None:
         diameter = median_diameter(samples)
         description = description.model_copy(update={"working_diameter_px": diameter})
@@ -319,6 +322,7 @@ def _go_on_steps(
         schedule = Schedule(settings, total)
     with run.locked():
         run.clear_stop()
+        run.tidy()
         loop = Loop.load(run, schedule, device)
         loop.log.write("resume", step=loop.at.step, device=loop.device_text)
         yield from loop.run_steps(source, validation, workers)

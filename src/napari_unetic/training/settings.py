@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from napari_unetic.errors import UneticError
 from napari_unetic.networks.presets import DEFAULT_PRESET
+from napari_unetic.training.augment import Augmentation
 
 
 class TrainSettings(BaseModel):
@@ -55,8 +56,10 @@ class TrainSettings(BaseModel):
         title="Patience",
         description="End after so many validations without a better one; none: never.",
     )
-    augment: bool = Field(
-        True, title="Augment", description="Vary geometry and intensities."
+    augmentation: Augmentation = Field(
+        Augmentation(),
+        title="Augmentation",
+        description="How often patches are varied, and how.",
     )
     seed: int = Field(0, ge=0, title="Seed")
 
