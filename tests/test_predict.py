@@ -177,6 +177,7 @@ def test_a_pixel_size_rescales_like_a_diameter() -> None:
         ({"diameter": float("nan")}, "diameter above 0, got nan"),
         ({"pixel_size": 0.3}, "model with a known pixel size"),
         ({"diameter": 9, "pixel_size": 0.3}, "got both"),
+        ({"diameter": 1e-9}, "within a factor of 50"),
         ({"tile": 8}, "tile of at least 64 pixels, got 8"),
         ({"device": "abacus"}, "got 'abacus'"),
         ({"axes": "XZ"}, "got 'XZ'"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import check_channels, to_channels
-from napari_unetic.image.normalise import Normalisation, fit_normalisation
+from napari_unetic.image.normalise import (
+    Normalisation,
+    fit_normalisation,
+    is_number,
+)
 from napari_unetic.image.source import ArrayLike, Image, as_image
 from napari_unetic.image.tiles import Tile, reflected, tiles
 from napari_unetic.model.folder import Model, folded
@@ -33,6 +37,9 @@ if TYPE_CHECKING:
     from napari_unetic.networks.unet import UNet
 
 DEFAULT_TILE_PX = 1024
+
+MAX_ZOOM = 50
+"""Resampling by more is a slip of the hand, and would fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,8 @@ class Preparation:
         Fitted to the image.
     seconds : float
         That fitting took.
+    notices : list of str
+        What was met in the pixels that the network has seen so far.
     """
 
     image: Image
@@ -67,6 +76,7 @@ class Preparation:
     device: Device
     normalisation: Normalisation
     seconds: float
+    notices: list[str] = field(default_factory=list)
 
     def maps_steps(self, plane: tuple[int, ...]) -> Steps[NDArray[np.float32]]:
         """Run the network over one plane.
@@ -195,9 +205,17 @@ def _zoom(model: Model, diameter: float | None, pixel_size: float | None) -> flo
                 f"Expected a model with a known pixel size, got {model.name!r}, which "
                 "has none; give the diameter of the objects in pixels."
             )
-        return pixel_size / description.pixel_size_um
-    usual = description.input_diameter_px or description.working_diameter_px
-    return description.working_diameter_px / (diameter or usual)
+        zoom = pixel_size / description.pixel_size_um
+    else:
+        usual = description.input_diameter_px or description.working_diameter_px
+        zoom = description.working_diameter_px / (diameter or usual)
+    if not 1 / MAX_ZOOM <= zoom <= MAX_ZOOM:
+        raise UneticError(
+            f"Expected objects within a factor of {MAX_ZOOM} of the model's diameter "
+            f"of {description.working_diameter_px:g} pixels, got a factor of "
+            f"{1 / zoom:.3g}; correct the diameter or the pixel size."
+        )
+    return zoom
 
 
 def _check_tile(tile: int | None) -> int:
@@ -245,6 +263,12 @@ class _View:
             rgb=work.image.rgb,
             channel=work.channel,
         )
+        is_real = window.dtype.kind == "f"
+        if is_real and not work.notices and not is_number(window).all():
+            work.notices.append(
+                f"{work.image.name}: not-a-number and infinite values are read as "
+                "background."
+            )
         return work.normalisation.apply(window)
 
     def window(self, cut: Tile) -> NDArray[np.float32]:

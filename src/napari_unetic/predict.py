@@ -172,7 +172,7 @@ def segment_steps(
         n_objects=n_objects,
         seconds=time.perf_counter() - started + work.seconds,
         provenance=work.provenance(),
-        notices=source.notices,
+        notices=(*source.notices, *work.notices),
         pixel_size=source.pixel_size,
     )
 

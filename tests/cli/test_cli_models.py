@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 
 def test_list_names_the_models(
@@ -52,3 +50,103 @@ def test_an_unknown_model_is_one_line(unetic) -> None:
     assert ended.code == 2
     (line,) = ended.err.splitlines()
     assert "got 'nucleii'" in line
+
+
+def test_a_model_comes_and_goes(
+    unetic, tmp_path, threshold_model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An added model has a name everywhere, and none once it is removed."""
+    monkeypatch.setenv("UNETIC_HOME", str(tmp_path))
+    place = tmp_path / "models" / "mine"
+
+    added = unetic("models", "add", threshold_model, "--name", "mine")
+    shown = unetic("models", "show", "mine")
+    path = unetic("models", "path", "mine")
+    again = unetic("models", "add", threshold_model, "--name", "mine")
+    forced = unetic("models", "add", threshold_model, "--name", "mine", "--overwrite")
+    removed = unetic("models", "remove", "mine")
+    gone = unetic("models", "path", "mine")
+
+    assert (added.code, added.out.strip()) == (0, str(place))
+    assert "--model mine" in added.err
+    assert json.loads(shown.out)["name"] == "mine"
+    assert (path.code, path.out.strip()) == (0, str(place))
+    assert again.code == 2 and "in use" in again.err
+    assert forced.code == 0
+    assert (removed.code, removed.out.strip()) == (0, str(place))
+    assert gone.code == 2 and len(gone.err.splitlines()) == 1
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_path_without_a_name_is_the_store(
+    unetic, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is printed whether it exists or not; an empty name is no name."""
+    monkeypatch.setenv("UNETIC_HOME", str(tmp_path / "home"))
+
+    ended = unetic("models", "path")
+
+    assert (ended.code, ended.out.strip()) == (0, str(tmp_path / "home" / "models"))
+    assert not (tmp_path / "home").exists()
+    assert unetic("models", "path", "").code == 2
+
+
+def test_a_zip_is_added_and_segments(
+    unetic, tmp_path, threshold_model, images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that came as a zip does what the folder does."""
+    monkeypatch.setenv("UNETIC_HOME", str(tmp_path / "home"))
+    packed = shutil.make_archive(str(tmp_path / "sent"), "zip", threshold_model)
+
+    assert unetic("models", "add", packed).code == 0
+    ended = unetic("segment", images / "a.png", "--model", "threshold")
+
+    assert ended.code == 0
+    assert "3 objects" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["add", "nowhere"], "which does not exist"),
+        (["add", "net.pth"], "a pickle"),
+        (["remove", "nuclei"], "which is bundled"),
+        (["remove", "../x"], "Expected a plain name"),
+        (["remove", "nobody"], "Expected one of your own models (none)"),
+        (["path", "nobody"], "got 'nobody'"),
+        (["show", "net.pth"], "a pickle"),
+    ],
+)
+def test_refusals_are_one_line(
+    unetic,
+    tmp_path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    """What cannot be done ends with exit code 2 and a sentence."""
+    monkeypatch.setenv("UNETIC_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.pth").write_bytes(b"\x80\x04.")
+
+    ended = unetic("models", *arguments)
+
+    assert ended.code == 2
+    (line,) = ended.err.splitlines()
+    assert line.startswith("unetic: error: Expected") and message in line
+    assert not (tmp_path / "home").exists()
+
+
+def test_list_says_what_is_damaged(
+    unetic, tmp_path, threshold_model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that holds no readable model is named on stderr, with the reason."""
+    monkeypatch.setenv("UNETIC_HOME", str(tmp_path))
+    shutil.copytree(threshold_model, tmp_path / "models" / "bad")
+    (tmp_path / "models" / "bad" / "model.json").write_text("{")
+
+    ended = unetic("models", "list")
+
+    assert ended.code == 0
+    assert "bad" not in ended.out
+    assert "note: bad is left out: Expected JSON" in ended.err

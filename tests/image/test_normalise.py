@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import NormalisationSpec, fit_normalisation
 from napari_unetic.image.source import as_image
 
@@ -66,3 +67,25 @@ def test_large_images_are_sampled() -> None:
     sampled = fit_normalisation(as_image(values), 1, max_samples=20_000)
     assert sampled.offset == pytest.approx(whole.offset, abs=0.1)
     assert sampled.scale == pytest.approx(whole.scale, rel=0.05)
+
+
+def test_what_float32_cannot_hold_is_background() -> None:
+    """Values beyond the range of float32 count as infinite, without a warning."""
+    pixels = np.array([[0.0, 1.0, 2.0, 3.0, 1e300, -1e300, np.inf, np.nan]])
+    fitted = fit_normalisation(as_image(pixels), 1)
+    assert fitted.offset[0] == pytest.approx(0.03)
+    np.testing.assert_array_equal(fitted.apply(pixels[None])[0, 0, 4:], 0)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_bad_pixels_of_a_colour_image_are_background(dtype: str) -> None:
+    """Where colours become grey, too, no bad pixel gets through or warns."""
+    pixels = np.random.default_rng(0).random((8, 9, 3)).astype(dtype)
+    pixels[0, 0] = np.inf, -np.inf, np.nan
+    if dtype == "float64":
+        pixels[1, 1] = 1e300
+    image = as_image(pixels)
+    grey = to_channels(image.read(), 1, rgb=image.rgb)
+    normalised = fit_normalisation(image, 1).apply(grey)
+    assert normalised[0, 0, 0] == 0
+    assert np.isfinite(normalised).all()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,43 @@ def test_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_failed_write_leaves_no_folder(tmp_path: Path) -> None:
+    """Folders that were made for a file go with it; those with other files stay."""
+    (tmp_path / "there").mkdir()
+    path = tmp_path / "there" / "new" / "deep" / "file.txt"
+    with pytest.raises(UneticError, match="No room"), atomic_path(path) as partial:
+        partial.write_text("half")
+        raise OSError(28, "No room")
+    assert [p.name for p in tmp_path.rglob("*")] == ["there"]
+    with pytest.raises(ZeroDivisionError), atomic_path(path):
+        (path.parent.parent / "other.txt").write_text("of someone else")
+        raise ZeroDivisionError
+    assert [p.name for p in tmp_path.rglob("*.txt")] == ["other.txt"]
+
+
+def test_longest_name_can_be_written(tmp_path: Path) -> None:
+    """The hidden name is no longer than the file's own."""
+    path = tmp_path / ("x" * 251 + ".tif")
+    write_labels(path, LABELS)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names there may be any bytes")
+def test_names_that_are_no_text(tmp_path: Path) -> None:
+    """A name that is no UTF-8 is written to, and escaped where it is written down."""
+    name = os.fsdecode(b"\xff.tif")
+    write_labels(tmp_path / name, LABELS, description={"source": name})
+    np.testing.assert_array_equal(read_labels(tmp_path / name), LABELS)
+    with tifffile.TiffFile(tmp_path / name) as file:
+        root = ElementTree.fromstring(file.ome_metadata or "")
+    said = json.loads(root.findtext(".//{*}Description") or "")
+    assert said == {"source": name}
+    with pytest.raises(UneticError) as caught:
+        write_labels(tmp_path / name / "a.tif", LABELS)
+    assert "\\udcff.tif" in str(caught.value)
+    assert read_image(tmp_path / name).name.endswith("\\udcff.tif")
 
 
 def test_unwritable_place_is_one_sentence(tmp_path: Path) -> None:

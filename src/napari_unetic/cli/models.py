@@ -1,4 +1,4 @@
-"""``unetic models``: which models there are, and what is in them."""
+"""``unetic models``: which models there are, what is in them, one more, one less."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from typing import Any
 
 
 def add_parser(commands: Any) -> None:
-    """Add the subcommand with its own two."""
+    """Add the subcommand with its own five."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "models",
-        help="list the models, or show one",
-        description="List the models that can be named, or show one's description.",
+        help="list, show, add and remove models",
+        description="List the models that can be named, show one, add your own, "
+        "remove it.",
     )
     actions = parser.add_subparsers(
-        dest="action", metavar="list|show", required=True, parser_class=type(parser)
+        dest="action", metavar="ACTION", required=True, parser_class=type(parser)
     )
     listing = actions.add_parser("list", help="list the models by name")
     listing.set_defaults(run=run_list)
@@ -28,20 +29,62 @@ def add_parser(commands: Any) -> None:
         help="also the hashes of every image it was trained on",
     )
     show.set_defaults(run=run_show)
+    _add_changes(actions)
+    path = actions.add_parser(
+        "path",
+        help="print the folder of a model, or of your own models",
+        description="Print the folder of a model; without MODEL, the folder that holds "
+        "your own models (UNETIC_HOME moves it).",
+    )
+    path.add_argument(
+        "model", nargs="?", metavar="MODEL", help="name or folder of a model"
+    )
+    path.set_defaults(run=run_path)
+
+
+def _add_changes(actions: Any) -> None:
+    """Add the two that change the store."""
+    adding = actions.add_parser(
+        "add",
+        help="copy a model to your own models, so that it has a name",
+        description="Copy a model to your own models. It is loaded once first; one "
+        "that is damaged is refused.",
+    )
+    adding.add_argument(
+        "source", metavar="SOURCE", help="a model folder, a run, or a zip of either"
+    )
+    adding.add_argument(
+        "--name", metavar="NAME", help="the name it gets (default: its own)"
+    )
+    adding.add_argument(
+        "--overwrite", action="store_true", help="replace a model of the same name"
+    )
+    adding.set_defaults(run=run_add)
+    removing = actions.add_parser("remove", help="delete one of your own models")
+    removing.add_argument("model", metavar="NAME", help="name of the model")
+    removing.set_defaults(run=run_remove)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
     """Print a line for each model."""
-    from napari_unetic.model.registry import list_models, user_models_folder
+    from napari_unetic.model.registry import (
+        damaged_models,
+        list_models,
+        user_models_folder,
+    )
+    from napari_unetic.model.weights import shortened
 
     entries = list_models()
     width = max((len(entry.name) for entry in entries), default=0)
     for entry in entries:
         where = "bundled" if entry.bundled else str(entry.path)
-        about = f"  {entry.description.summary}" if entry.description.summary else ""
+        summary = shortened(entry.description.summary)
+        about = f"  {summary}" if summary else ""
         print(f"{entry.name:{width}}  {where}{about}")
     if not entries:
         print("no models", file=sys.stderr)
+    for name, problem in damaged_models().items():
+        print(f"note: {name} is left out: {problem}", file=sys.stderr)
     print(f"note: your own models lie in {user_models_folder()}", file=sys.stderr)
     return 0
 
@@ -59,4 +102,33 @@ def run_show(arguments: argparse.Namespace) -> int:
             record[name] = f"{len(record[name])} images (see --all)"
     print(f"note: {folder}", file=sys.stderr)
     print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return 0
+
+
+def run_add(arguments: argparse.Namespace) -> int:
+    """Copy a model into the store and print its folder."""
+    from napari_unetic.model.store import add_model
+
+    entry = add_model(
+        arguments.source, name=arguments.name, overwrite=arguments.overwrite
+    )
+    print(entry.path)
+    print(f"note: use it as --model {entry.name}", file=sys.stderr)
+    return 0
+
+
+def run_remove(arguments: argparse.Namespace) -> int:
+    """Remove a model from the store and print where it was."""
+    from napari_unetic.model.store import remove_model
+
+    print(remove_model(arguments.model))
+    return 0
+
+
+def run_path(arguments: argparse.Namespace) -> int:
+    """Print the folder of a model, or that of the user's models."""
+    from napari_unetic.model.registry import find_model, user_models_folder
+
+    model = arguments.model
+    print(user_models_folder() if model is None else find_model(model))
     return 0

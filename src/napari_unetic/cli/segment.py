@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from napari_unetic.model.folder import Model
 
 
+_N_NAMED = 20
+"""How many images that failed the last line names."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What became of one image.
@@ -174,6 +178,10 @@ def run(arguments: argparse.Namespace) -> int:
         if json_path is not None and rows:
             write_json(json_path, _summary(arguments.model, rows))
     print(_totals(rows, time.monotonic() - started))
+    failed = [row.input for row in rows if row.status == "failed"]
+    if failed and len(rows) > 1:
+        more = f" and {len(failed) - _N_NAMED} more" if len(failed) > _N_NAMED else ""
+        print(f"failed: {', '.join(failed[:_N_NAMED])}{more}")
     return exit_code(rows)
 
 
@@ -225,6 +233,7 @@ def _segmented(
     on_step: Callable[[Step], None],
 ) -> Row:
     """Segment one image and write its labels; a failure becomes part of the row."""
+    from napari_unetic.image.guards import as_text
     from napari_unetic.image.reading import read_image
     from napari_unetic.image.writing import write_labels
     from napari_unetic.predict import segment_steps
@@ -233,7 +242,7 @@ def _segmented(
     try:
         on_step(Step(0, 1, ""))
         # The name goes into the file's metadata, which must be text.
-        name = source.encode(errors="replace").decode()
+        name = as_text(source)
         image = read_image(job.source, axes=arguments.axes, name=name)
         with torch_threads(arguments.threads):
             found = drain(
@@ -250,7 +259,6 @@ def _segmented(
             )
         for notice in found.notices:
             on_step(Step(1, 1, "", notice=notice))
-        job.output.parent.mkdir(parents=True, exist_ok=True)
         write_labels(
             job.output,
             found.labels,

@@ -27,6 +27,7 @@ from napari_unetic.cli.progress import Progress
 if TYPE_CHECKING:
     from types import FrameType
 
+    from napari_unetic.pairs.pair import Pairs
     from napari_unetic.steps import Steps
     from napari_unetic.training.settings import TrainSettings
 
@@ -70,6 +71,11 @@ def add_parser(commands: Any) -> None:
         "--replay",
         metavar="RUN",
         help="repeat a finished run step by step, at its learning rates, into --out",
+    )
+    parser.add_argument(
+        "--preview",
+        metavar="PNG",
+        help="write a picture of augmented patches with their targets, and end",
     )
     start = parser.add_mutually_exclusive_group()
     start.add_argument(
@@ -149,6 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_unetic.steps import drain
     from napari_unetic.training.run import PLAN_FILE, Run
 
+    if arguments.preview is not None:
+        return _preview(arguments)
     folder = _run_folder(arguments, PLAN_FILE)
     with (
         Progress("train") as progress,
@@ -194,9 +202,40 @@ def _steps(
     if arguments.out is None:
         _refuse_settings(arguments)
         return resume_steps(folder, **machine)
+    settings = settings_of(arguments)
+    train_pairs, validation_pairs = _split(arguments, settings, progress)
+    return train_steps(
+        train_pairs,
+        validation_pairs,
+        folder,
+        settings,
+        from_model=arguments.from_model,
+        **machine,
+    )
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    """Write the strip of augmented patches."""
+    from napari_unetic.model.registry import load_model
+    from napari_unetic.training.preview import write_preview
+
+    if arguments.data is None:
+        raise UsageError("Expected DATA to preview, got none; name it.")
+    settings = settings_of(arguments)
+    base = load_model(arguments.from_model) if arguments.from_model else None
+    with Progress("train") as progress:
+        pairs, _ = _split(arguments, settings, progress)
+        write_preview(pairs, Path(arguments.preview), settings, base)
+    print(arguments.preview)
+    return 0
+
+
+def _split(
+    arguments: argparse.Namespace, settings: TrainSettings, progress: Progress
+) -> tuple[Pairs, Pairs]:
+    """Read the pairs to train and to validate on."""
     from napari_unetic.pairs.readers import read_split
 
-    settings = settings_of(arguments)
     held_out = {"val_ids": arguments.val_ids, "val_fraction": arguments.val_fraction}
     train_pairs, validation_pairs = read_split(
         arguments.data,
@@ -211,14 +250,7 @@ def _steps(
     progress.line(
         f"train: {len(train_pairs)} images, validation: {len(validation_pairs)}"
     )
-    return train_steps(
-        train_pairs,
-        validation_pairs,
-        folder,
-        settings,
-        from_model=arguments.from_model,
-        **machine,
-    )
+    return train_pairs, validation_pairs
 
 
 def _refuse_settings(arguments: argparse.Namespace) -> None:

@@ -84,5 +84,8 @@ def to_channels(
     if n_in == 1:
         return np.repeat(window, n_out, axis=0)
     luma = np.asarray(LUMA, np.float32)
-    grey: NDArray[np.float32] = np.tensordot(luma, window.astype(np.float32), axes=1)
+    # Infinite and not-a-number pixels are dealt with by the normalisation.
+    with np.errstate(over="ignore", invalid="ignore"):
+        colours = window.astype(np.float32)
+        grey: NDArray[np.float32] = np.tensordot(luma, colours, axes=1)
     return grey[np.newaxis]

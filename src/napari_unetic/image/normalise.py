@@ -62,11 +62,29 @@ class Normalisation:
         """
         offset = np.asarray(self.offset, np.float32)[:, None, None]
         scale = np.asarray(self.scale, np.float32)[:, None, None]
-        result = np.asarray(window, np.float32) - offset
-        result /= scale
+        # What float32 cannot hold is not finite either, and becomes background.
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = np.asarray(window, np.float32) - offset
+            result /= scale
         if window.dtype.kind == "f":
             np.nan_to_num(result, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
         return np.clip(result, self.spec.lowest, self.spec.highest, out=result)
+
+
+def is_number(values: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
+    """Whether each value is finite, and stays so as float32.
+
+    Parameters
+    ----------
+    values : ndarray of any shape, floating
+
+    Returns
+    -------
+    ndarray of the same shape, bool
+    """
+    largest = min(np.finfo(np.float32).max, np.finfo(values.dtype).max)
+    found: NDArray[np.bool_] = np.abs(values) <= largest
+    return found
 
 
 def fit_normalisation(
@@ -100,7 +118,7 @@ def fit_normalisation(
     Raises
     ------
     UneticError
-        If a channel has no finite value.
+        If a channel has no finite value where it is looked at.
     """
     spec = spec or NormalisationSpec()
     planes = list(image.planes())
@@ -124,7 +142,7 @@ def fit_normalisation(
     )
     offset, scale = [], []
     for values in samples:
-        finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+        finite = values[is_number(values)] if values.dtype.kind == "f" else values
         if finite.size == 0:
             raise UneticError(
                 f"Expected an image with finite values, got none in {image.name}; "

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import struct
-import zlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -14,6 +13,14 @@ from numpy.typing import NDArray
 
 from napari_unetic.axes import PixelSize, canonical, canonical_permutation, check_axes
 from napari_unetic.errors import UneticError
+from napari_unetic.image.guards import (
+    PICTURE_RATIO,
+    as_text,
+    check_size,
+    decoding,
+    fault_notice,
+    n_bytes_of,
+)
 from napari_unetic.image.source import Image
 from napari_unetic.image.tiff import read_tiff
 
@@ -24,7 +31,8 @@ Source: TypeAlias = str | os.PathLike[str] | BinaryIO
 
 _TIFF_SUFFIXES = (".tif", ".tiff")
 _JPEG_SUFFIXES = (".jpg", ".jpeg")
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
+# Numbers beyond are not all whole in float64, and do not fit int64 at last.
+_LARGEST_FLOAT_LABEL = 2.0**53
 
 
 def read_image(
@@ -47,18 +55,19 @@ def read_image(
     Image
         In the file's own data type. Large uncompressed TIFF files are memory-mapped.
         Palettes become colours, one-bit images uint8 of 0 and 255, and alpha is left
-        out, with a notice unless it is opaque throughout.
+        out, with a notice unless it is opaque throughout. Faults of a file that can
+        be read all the same are notices too.
 
     Raises
     ------
     UneticError
         If the file is missing, damaged, of another format, packed in a way that needs
-        another package, or its axes do not fit.
+        another package, larger than the memory, or its axes do not fit.
     """
     name = _checked_name(source, name)
     if Path(name).suffix.lower() in _TIFF_SUFFIXES:
-        array, text, pixel_size = read_tiff(source, name, axes)
-        return _image(array, text, name, pixel_size)
+        tiff = read_tiff(source, name, axes)
+        return _image(tiff.array, tiff.axes, name, tiff.pixel_size, tiff.notices)
     array, notices = _read_picture(source, name)
     text = "YX" if array.ndim == 2 else "YXS"
     if axes is not None:
@@ -95,7 +104,8 @@ def read_labels(source: Source, *, name: str | None = None) -> NDArray[Any]:
             "altered; save the labels in another format."
         )
     if suffix in _TIFF_SUFFIXES:
-        image = _image(*read_tiff(source, name, None, labels=True)[:2], name)
+        tiff = read_tiff(source, name, None, labels=True)
+        image = _image(tiff.array, tiff.axes, name)
         array = _without_channels(np.asarray(image.data), image.axes, name)
     else:
         array = _read_label_picture(source, name)
@@ -106,11 +116,11 @@ def _checked_name(source: Source, name: str | None) -> str:
     """Return the name of a source that exists and has a known suffix."""
     if isinstance(source, str | os.PathLike):
         path = Path(source)
-        name = name or str(path)
+        name = name or as_text(path)
         if not path.is_file():
+            reason = "is no file" if path.exists() else "does not exist"
             raise UneticError(
-                f"Expected an image file, got {path}, which does not exist; "
-                "check the path."
+                f"Expected an image file, got {name}, which {reason}; check the path."
             )
     name = name or "image"
     if Path(name).suffix.lower() not in IMAGE_SUFFIXES:
@@ -129,6 +139,11 @@ def _image(
     notices: tuple[str, ...] = (),
 ) -> Image:
     """Return the image of an array of `axes`, where S stands for colour samples."""
+    if 0 in array.shape:
+        raise UneticError(
+            f"Expected an image with pixels, got {name} of shape {array.shape}; "
+            "choose another image."
+        )
     if axes == "YXC" and array.shape[-1] in (3, 4):
         axes = "YXS"
     rgb = "S" in axes
@@ -154,39 +169,48 @@ def _image(
     )
 
 
-def _open_picture(source: Source, name: str) -> tuple[PIL.Image.Image, bool]:
-    """Return a decoded PNG or JPEG, and whether its file has 16 bits a sample."""
-    try:
-        with PIL.Image.open(source, formats=("PNG", "JPEG")) as picture:
-            is_deep = any("16" in str(tile.args) for tile in picture.tile)
-            picture.load()
-    except PIL.Image.DecompressionBombError as error:
-        raise UneticError(
-            f"Expected a PNG or JPEG of less than {PIL.Image.MAX_IMAGE_PIXELS} pixels, "
-            f"got {name}; convert it to TIFF."
-        ) from error
-    except _DAMAGED as error:
-        raise UneticError(
-            f"Expected a readable PNG or JPEG, got {name}, which is damaged or "
-            "something else; open and save it in another program, or fetch it again."
-        ) from error
-    return picture, is_deep
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """The pixels of a PNG or JPEG, and whether its file has 16 bits a sample."""
+
+    array: NDArray[Any]
+    mode: str
+    is_deep: bool
+    notices: tuple[str, ...]
+
+
+def _open_picture(source: Source, name: str, *, convert: bool) -> _Picture:
+    """Decode a PNG or JPEG; `convert` tells whether palettes become colours."""
+    with decoding("PNG or JPEG", name) as said:
+        with PIL.Image.open(source, formats=("PNG", "JPEG")) as file:
+            is_deep = any("16" in str(tile.args) for tile in file.tile)
+            n_bytes = file.width * file.height * len(file.getbands())
+            check_size(n_bytes, n_bytes_of(source), name, ratio=PICTURE_RATIO)
+            file.load()
+        picture = _as_grey_or_colour(file) if convert else file
+        array = _array_of(picture)
+    return _Picture(array, picture.mode, is_deep, fault_notice(name, said))
+
+
+def _as_grey_or_colour(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Return a picture in a mode whose numbers are intensities."""
+    if picture.mode in ("P", "PA"):
+        has_alpha = "transparency" in picture.info or picture.mode == "PA"
+        return picture.convert("RGBA" if has_alpha else "RGB")
+    if picture.mode == "1":
+        return picture.convert("L")
+    if picture.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"):
+        return picture.convert("RGB")
+    return picture
 
 
 def _read_picture(source: Source, name: str) -> tuple[NDArray[Any], tuple[str, ...]]:
     """Return a PNG or JPEG as (Y, X) or (Y, X, samples), and notices."""
-    picture, is_deep = _open_picture(source, name)
-    if picture.mode in ("P", "PA"):
-        has_alpha = "transparency" in picture.info or picture.mode == "PA"
-        picture = picture.convert("RGBA" if has_alpha else "RGB")
-    elif picture.mode == "1":
-        picture = picture.convert("L")
-    elif picture.mode in ("CMYK", "YCbCr", "LAB", "HSV", "RGBX", "RGBa"):
-        picture = picture.convert("RGB")
-    array = _array_of(picture)
-    if is_deep and array.dtype == np.uint8:
-        return array, (f"{name}: 16-bit colours of a PNG are read with 8 bits.",)
-    return array, ()
+    picture = _open_picture(source, name, convert=True)
+    notices = picture.notices
+    if picture.is_deep and picture.array.dtype == np.uint8:
+        notices += (f"{name}: 16-bit colours of a PNG are read with 8 bits.",)
+    return picture.array, notices
 
 
 def _array_of(picture: PIL.Image.Image) -> NDArray[Any]:
@@ -200,10 +224,10 @@ def _array_of(picture: PIL.Image.Image) -> NDArray[Any]:
 
 def _read_label_picture(source: Source, name: str) -> NDArray[Any]:
     """Return the numbers in a PNG; of a palette image, the indices."""
-    picture, _ = _open_picture(source, name)
+    picture = _open_picture(source, name, convert=False)
+    array = picture.array
     if picture.mode == "1":
-        return np.asarray(picture).astype(np.uint8)
-    array = _array_of(picture)
+        return array.astype(np.uint8)
     if array.ndim == 2:
         return array
     if picture.mode in ("RGBA", "LA"):
@@ -236,6 +260,11 @@ def _whole_numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
             raise UneticError(
                 f"Expected labels as whole numbers, got fractions or not-a-numbers in "
                 f"{name}; save a label image, not a probability map."
+            )
+        if array.size and float(np.abs(array).max()) > _LARGEST_FLOAT_LABEL:
+            raise UneticError(
+                f"Expected labels of less than 2^53, got {np.abs(array).max():g} in "
+                f"{name}; renumber the objects, and save them as integers."
             )
         array = array.astype(np.int64)
     elif kind not in "iu":

@@ -6,7 +6,7 @@ import math
 import os
 import struct
 import xml.etree.ElementTree as ElementTree
-import zlib
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -16,20 +16,15 @@ from numpy.typing import NDArray
 
 from napari_unetic.axes import AXES, PixelSize, check_axes, guess_axes
 from napari_unetic.errors import UneticError
+from napari_unetic.image.guards import (
+    DAMAGED,
+    TIFF_RATIO,
+    check_size,
+    decoding,
+    fault_notice,
+)
 
 _MEMORY_MAP_BYTES = 16_000_000
-_DAMAGED = (
-    tifffile.TiffFileError,
-    OSError,
-    ValueError,
-    EOFError,
-    IndexError,
-    KeyError,
-    TypeError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-)
 # Above this a resolution tag means paper (72 to 1200 dots an inch), not a microscope.
 _LARGEST_TAGGED_PIXEL_UM = 20.0
 _MICROMETRES = {
@@ -51,13 +46,35 @@ _MICROMETRES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Tiff:
+    """What a TIFF file holds.
+
+    Parameters
+    ----------
+    array : ndarray
+        Memory-mapped where the file is large and uncompressed.
+    axes : str
+        Letters out of ``TZCYX``, or S for colour samples, in the array's order.
+    pixel_size : PixelSize
+        In micrometres, from OME-XML, ImageJ's metadata, or the resolution tags.
+    notices : tuple of str
+        Faults of the file that did not prevent reading it.
+    """
+
+    array: NDArray[Any]
+    axes: str
+    pixel_size: PixelSize
+    notices: tuple[str, ...] = ()
+
+
 def read_tiff(
     source: str | os.PathLike[str] | BinaryIO,
     name: str,
     axes: str | None,
     *,
     labels: bool = False,
-) -> tuple[NDArray[Any], str, PixelSize]:
+) -> Tiff:
     """Return the first series of a TIFF file.
 
     Parameters
@@ -74,35 +91,23 @@ def read_tiff(
 
     Returns
     -------
-    array : ndarray
-        Memory-mapped where the file is large and uncompressed.
-    axes : str
-        Letters out of ``TZCYX``, or S for colour samples, in the array's order.
-    pixel_size : PixelSize
-        In micrometres, from OME-XML, ImageJ's metadata, or the resolution tags.
+    Tiff
+        Its pixels, axes and pixel size.
 
     Raises
     ------
     UneticError
         If the file is damaged or something else, its compression needs a package that
-        is not installed, or `axes` do not fit.
+        is not installed, it does not fit into memory, or `axes` do not fit.
     """
-    try:
-        with tifffile.TiffFile(source) as file:
-            series = file.series[0]
-            pixel_size = _pixel_size(file)
-            found, shape = (
-                _series_axes(series, labels),
-                tuple(int(n) for n in series.shape),
-            )
-            array = _read_series(file, series, source, name)
-    except UneticError:
-        raise
-    except _DAMAGED as error:
-        raise UneticError(
-            f"Expected a readable TIFF, got {name}, which is damaged or something "
-            "else; open and save it in another program, or fetch it again."
-        ) from error
+    with decoding("TIFF", name) as said, tifffile.TiffFile(source) as file:
+        _check_pages(file)
+        series = file.series[0]
+        pixel_size = _pixel_size(file)
+        found = _series_axes(series, labels)
+        array = _read_series(file, series, source, name)
+        array = array.reshape(tuple(int(n) for n in series.shape))
+    notices = fault_notice(name, said)
     if array.dtype.kind not in "buif":
         raise UneticError(
             f"Expected a TIFF of integers or real numbers, got dtype {array.dtype} in "
@@ -110,13 +115,34 @@ def read_tiff(
         )
     if array.dtype.kind == "b":
         array = array.astype(np.uint8) * np.uint8(255)
-    array = array.reshape(shape)
     if axes is not None and len(axes) == array.ndim:
-        return array, check_axes(axes), pixel_size
+        return Tiff(array, check_axes(axes), pixel_size, notices)
     array, found = _without_singletons(array, found)
-    if axes is not None:
-        return array, check_axes(axes, array.ndim), pixel_size
-    return array, _known_axes(found, array.shape, labels, name), pixel_size
+    if axes is None:
+        known = _known_axes(found, array.shape, labels, name)
+    else:
+        known = check_axes(axes, array.ndim)
+    return Tiff(array, known, pixel_size, notices)
+
+
+def _check_pages(file: tifffile.TiffFile) -> None:
+    """Refuse a chain of pages that is cut off or goes in circles.
+
+    tifffile would read what is there of a cut one, and need not come to an end.
+    """
+    format_, handle = file.tiff, file.filehandle
+    handle.seek(8 if format_.is_bigtiff else 4)
+    (offset,) = struct.unpack(format_.offsetformat, handle.read(format_.offsetsize))
+    n_bytes = 0
+    while offset:
+        handle.seek(offset)
+        count = handle.read(format_.tagnosize)
+        (n_tags,) = struct.unpack(format_.tagnoformat, count)
+        tags = handle.read(n_tags * format_.tagsize + format_.offsetsize)
+        n_bytes += len(count) + len(tags)
+        if n_bytes > handle.size:
+            raise tifffile.TiffFileError("pages overlap")
+        (offset,) = struct.unpack(format_.offsetformat, tags[-format_.offsetsize :])
 
 
 def _series_axes(series: tifffile.TiffPageSeries, labels: bool) -> str:
@@ -156,9 +182,15 @@ def _read_series(
             shape=tuple(int(n) for n in series.shape),
         )
         return mapped
+    itemsize = np.dtype(series.dtype).itemsize
+    for shape in (series.shape, page.chunks if page.is_tiled else ()):
+        n_bytes = math.prod(int(n) for n in shape) * itemsize
+        check_size(n_bytes, file.filehandle.size, name, ratio=TIFF_RATIO)
+    if page.compression not in tifffile.TIFF.DECOMPRESSORS:
+        return _read_with_pillow(source, series, name, None)
     try:
         return np.asarray(series.asarray())
-    except (ValueError, KeyError) as error:
+    except (ImportError, KeyError, ValueError) as error:
         if "imagecodecs" not in str(error):
             raise
         return _read_with_pillow(source, series, name, error)
@@ -168,14 +200,14 @@ def _read_with_pillow(
     source: str | os.PathLike[str] | BinaryIO,
     series: tifffile.TiffPageSeries,
     name: str,
-    cause: Exception,
+    cause: Exception | None,
 ) -> NDArray[Any]:
     """Return the pixels through libtiff, which unpacks LZW and JPEG."""
     try:
         if not isinstance(source, str | os.PathLike):
             source.seek(0)
         planes = []
-        with PIL.Image.open(source) as picture:
+        with PIL.Image.open(source, formats=("TIFF",)) as picture:
             for page in series.pages:
                 picture.seek(0 if page is None else page.index)
                 planes.append(np.asarray(picture))
@@ -184,11 +216,13 @@ def _read_with_pillow(
         if array.size != math.prod(series.shape) or array.dtype != dtype:
             raise ValueError("libtiff changes the pixels")
         return array
-    except (OSError, SyntaxError, ValueError, EOFError):
+    except DAMAGED:
+        method = series.keyframe.compression
+        called = getattr(method, "name", f"method {method}")
         raise UneticError(
             f"Expected a TIFF whose compression can be read, got {name}, which uses "
-            f"{tifffile.COMPRESSION(series.keyframe.compression).name}; install "
-            "imagecodecs (python -m pip install imagecodecs) or save it uncompressed."
+            f"{called}; install imagecodecs (python -m pip install imagecodecs) or "
+            "save it uncompressed."
         ) from cause
 
 
@@ -228,6 +262,15 @@ def _known_axes(axes: str, shape: tuple[int, ...], labels: bool, name: str) -> s
 
 def _pixel_size(file: tifffile.TiffFile) -> PixelSize:
     """Return the size of a pixel in micrometres, as far as the file tells."""
+    try:
+        return _told_pixel_size(file)
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        # Tags and texts of any kind; a size that is none is no reason to refuse.
+        return PixelSize()
+
+
+def _told_pixel_size(file: tifffile.TiffFile) -> PixelSize:
+    """Return the size that OME-XML, ImageJ or the tags tell."""
     if file.is_ome and file.ome_metadata:
         return _ome_pixel_size(file.ome_metadata)
     tags = file.pages[0].tags  # type: ignore[union-attr]

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from napari_unetic.axes import PixelSize, check_axes
 from napari_unetic.errors import UneticError
+from napari_unetic.image.guards import as_text
 from napari_unetic.image.tiff import micrometres
 
 
@@ -33,7 +34,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     Path
         A hidden name in the same folder with the same suffix. It is removed if the
-        block fails, and what was at `path` stays.
+        block fails, with the folders that were made for it; what was at `path` stays.
 
     Raises
     ------
@@ -41,19 +42,40 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder or the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    # A name may be as long as names can be, so only its beginning is repeated.
+    start = path.stem[:40]
+    partial = path.with_name(f".{start}-{secrets.token_hex(4)}{path.suffix}")
+    made: list[Path] = []
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        made += _make_folders(path.parent)
         yield partial
         os.replace(partial, path)
+        made.clear()
     except OSError as error:
         raise UneticError(
-            f"Expected to be able to write {path}, got {error.strerror or error}; "
-            "choose another folder or make room."
+            f"Expected to be able to write {as_text(path)}, got "
+            f"{error.strerror or error}; choose another folder or make room."
         ) from error
     finally:
         with suppress(OSError):
             partial.unlink()
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return the new ones, the innermost first."""
+    if folder.is_dir():
+        return []
+    above = _make_folders(folder.parent)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        for new in above:
+            new.rmdir()
+        raise
+    return [folder, *above]
 
 
 def label_dtype(n: int) -> np.dtype[Any]:
@@ -104,7 +126,8 @@ def write_labels(
     pixel_size : PixelSize, optional
         Written to the OME-XML and the resolution tags, where it is a length.
     description : mapping, optional
-        What led to the labels, written to the OME-XML as JSON.
+        What led to the labels, written to the OME-XML as JSON. File names that are
+        no text in any encoding come with what is none escaped.
 
     Raises
     ------
@@ -119,7 +142,7 @@ def write_labels(
         )
     metadata: dict[str, Any] = {"axes": axes}
     if description is not None:
-        metadata["Description"] = json.dumps(description, ensure_ascii=False)
+        metadata["Description"] = as_text(json.dumps(description, ensure_ascii=False))
     resolution = None
     factor = micrometres(pixel_size.unit) if pixel_size is not None else 0.0
     if pixel_size is not None and factor:

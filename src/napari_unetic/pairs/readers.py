@@ -71,8 +71,9 @@ def read_pairs(
         annotated = find_labels(list_entries(labels), images)
     if not images:
         raise UneticError(
-            f"Expected ID/images with ID/masks, or images/ with labels/ or masks/, got "
-            f"{source} without them; name the folder of labels, or arrange the files."
+            f"Expected ID/images with ID/masks, or images/ with labels/ or masks/ of "
+            f"the same names, got {source} without them; name the folder of labels, or "
+            "arrange the files."
         )
     pairs = [
         Pair(one, images[one], *annotated[one], axes=axes)

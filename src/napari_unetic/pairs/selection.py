@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.guards import as_text
 
 if TYPE_CHECKING:
     from napari_unetic.pairs.pair import Pairs
@@ -45,10 +46,10 @@ def read_ids(text: str) -> frozenset[str]:
     file, key = Path(text[:end]), text[end + 1 :]
     try:
         content: Any = json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise UneticError(
-            f"Expected a readable JSON file of ids, got {file}; check the path and the "
-            "file."
+            f"Expected a readable JSON file of ids, got {as_text(file)}; check the "
+            "path and the file."
         ) from error
     if not isinstance(content, dict):
         raise UneticError(
@@ -173,7 +174,7 @@ def _lacking_notice(what: str, n_lacking: int) -> str:
 
 def _rank(seed: int, one: str) -> bytes:
     """Return what orders ids at random: a hash of the seed and the id."""
-    return hashlib.sha256(f"{seed}|{one}".encode()).digest()
+    return hashlib.sha256(f"{seed}|{one}".encode("utf-8", "surrogatepass")).digest()
 
 
 def _keys(content: dict[str, Any]) -> list[str]:
