@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_unetic.predict import Segmentation, segment, segment_steps
     from napari_unetic.samples import nuclei_sample
     from napari_unetic.steps import Step, drain
-    from napari_unetic.training.loop import train, train_steps
+    from napari_unetic.training.sessions import train, train_steps
     from napari_unetic.widgets.layers import segment_layer
 
     __version__: str
@@ -67,8 +67,8 @@ _HOMES = {
     "segment": "predict",
     "segment_layer": "widgets.layers",
     "segment_steps": "predict",
-    "train": "training.loop",
-    "train_steps": "training.loop",
+    "train": "training.sessions",
+    "train_steps": "training.sessions",
 }
 
 
