@@ -212,7 +212,8 @@ def evaluate_steps(
             # Read now, so that reading is no part of the seconds.
             image = replace(image, data=np.asarray(image.data))
             result = yield from _segment(image, loaded, at, settings)
-            rows.append(_score_one(labels, result.labels, pair.id))
+            reviewed = pair.reviewed(labels.shape)
+            rows.append(_score_one(labels, result.labels, pair.id, reviewed))
             total = pool([total, rows[-1]])
             seconds.append(result.seconds)
             notices.extend(result.notices)
@@ -264,9 +265,14 @@ def _threads(wanted: int | None) -> Iterator[int]:
         torch.set_num_threads(before)
 
 
-def _score_one(truth: NDArray[Any], pred: NDArray[Any], name: str) -> ImageScore:
+def _score_one(
+    truth: NDArray[Any],
+    pred: NDArray[Any],
+    name: str,
+    reviewed: NDArray[np.bool_] | None = None,
+) -> ImageScore:
     try:
-        return score_image(truth, pred, name=name)
+        return score_image(truth, pred, reviewed, name=name)
     except UneticError as error:
         raise UneticError(f"{name}: {error}") from error
 

@@ -17,7 +17,7 @@ from napari_unetic.cli import main
         pytest.param([], "COMMAND", id="none"),
         pytest.param(["segmnet"], "invalid choice: 'segmnet'", id="unknown"),
         pytest.param(["segment"], "INPUT", id="no input"),
-        pytest.param(["models"], "list|show", id="no action"),
+        pytest.param(["models"], "ACTION", id="no action"),
         pytest.param(["segment", "x", "--diametre", "3"], "--diametre", id="option"),
     ],
 )

@@ -17,6 +17,9 @@ Labelled: TypeAlias = tuple[tuple[Entry, ...], bool]
 LABEL_ENDINGS = ("_labels", "_label", "_masks", "_mask")
 """What may follow the id in the name of a label file."""
 
+REVIEWED_FOLDER = "reviewed"
+"""Beside the labels: a mask an image of where they can be trusted."""
+
 _LABEL_FOLDERS = ("labels", "masks")
 
 
@@ -44,7 +47,11 @@ def find_pictures(
     UneticError
         If two images have one id.
     """
-    pictures = {n: e for n, e in entries.items() if e.suffix in IMAGE_SUFFIXES}
+    pictures = {
+        n: e
+        for n, e in entries.items()
+        if e.suffix in IMAGE_SUFFIXES and REVIEWED_FOLDER not in n.split("/")[:-1]
+    }
     for find in (_find_bowl, _find_folders, _find_beside):
         images, labels = find(pictures)
         if labels or (images and not with_labels):
@@ -77,6 +84,41 @@ def find_labels(
         elif n_wanted[last] == 1 and n_found[last] == 1:
             matched[one] = by_last[last]
     return matched
+
+
+def find_reviewed(entries: Mapping[str, Entry], ids: Iterable[str]) -> dict[str, Entry]:
+    """Return the masks in ``reviewed/`` folders, for the ids that have one.
+
+    Parameters
+    ----------
+    entries : mapping of str to Entry
+        Files by their relative names.
+    ids : iterable of str
+        Ids of the images.
+
+    Returns
+    -------
+    dict of str to Entry
+        An id matches as in `find_labels`; the folder's own place may come before.
+    """
+    masks: dict[str, Entry] = {}
+    for name, entry in entries.items():
+        parts = name.split("/")
+        if entry.suffix in IMAGE_SUFFIXES and REVIEWED_FOLDER in parts[:-1]:
+            at = parts.index(REVIEWED_FOLDER)
+            masks[_without_ending(_id("/".join(parts[:at] + parts[at + 1 :])))] = entry
+    found = {}
+    wanted = list(ids)
+    n_wanted = Counter(_last(one) for one in wanted)
+    n_found = Counter(_last(name) for name in masks)
+    by_last = {_last(name): entry for name, entry in masks.items()}
+    for one in wanted:
+        last = _last(one)
+        if one in masks:
+            found[one] = masks[one]
+        elif n_wanted[last] == 1 and n_found[last] == 1:
+            found[one] = by_last[last]
+    return found
 
 
 def _find_bowl(

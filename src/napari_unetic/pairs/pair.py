@@ -38,6 +38,8 @@ class Pair:
         Whether each label entry is the mask of one object.
     axes : str, optional
         Axes of the image file's array; from its metadata, else guessed, if None.
+    reviewed_entry : Entry, optional
+        A mask of where the labels can be trusted; None means everywhere.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Pair:
     label_entries: tuple[Entry, ...]
     one_file_an_object: bool = False
     axes: str | None = None
+    reviewed_entry: Entry | None = None
 
     def image(self) -> Image:
         """Return the image.
@@ -88,6 +91,34 @@ class Pair:
                 f"shape {labels.shape}; give labels drawn on this image, or its axes."
             )
         return image, labels
+
+    def reviewed(self, shape: tuple[int, ...]) -> NDArray[np.bool_] | None:
+        """Return where the labels can be trusted, or None for everywhere.
+
+        Parameters
+        ----------
+        shape : tuple of int
+            Shape of the labels, which the mask must have.
+
+        Returns
+        -------
+        ndarray of that shape, bool, or None
+
+        Raises
+        ------
+        UneticError
+            If the mask cannot be read or its shape differs.
+        """
+        if self.reviewed_entry is None:
+            return None
+        entry = self.reviewed_entry
+        mask = read_labels(entry.open(), name=entry.name) > 0
+        if mask.shape != shape:
+            raise UneticError(
+                f"Expected a reviewed area of shape {shape} as the labels of {self.id}"
+                f", got shape {mask.shape}; draw it on this image."
+            )
+        return mask
 
     def annotation(self) -> Annotation:
         """Return the labels with their notices, not checked against the image."""

@@ -8,7 +8,12 @@ from itertools import islice
 
 from napari_unetic.errors import UneticError
 from napari_unetic.pairs.entries import list_entries
-from napari_unetic.pairs.layouts import find_labels, find_pictures
+from napari_unetic.pairs.layouts import (
+    REVIEWED_FOLDER,
+    find_labels,
+    find_pictures,
+    find_reviewed,
+)
 from napari_unetic.pairs.pair import Pair, Pairs
 from napari_unetic.pairs.selection import expand_ids, select, split
 
@@ -60,6 +65,7 @@ def read_pairs(
     entries = list_entries(source)
     if labels is None:
         images, annotated = find_pictures(entries)
+        reviewed = find_reviewed(entries, images)
     else:
         beneath = os.path.join(os.path.abspath(labels), "")
         entries = {
@@ -69,6 +75,14 @@ def read_pairs(
         }
         images, _ = find_pictures(entries, with_labels=False)
         annotated = find_labels(list_entries(labels), images)
+        beside = os.path.join(os.path.dirname(os.path.abspath(labels)), REVIEWED_FOLDER)
+        if os.path.isdir(beside):
+            masks = {
+                f"{REVIEWED_FOLDER}/{n}": e for n, e in list_entries(beside).items()
+            }
+        else:
+            masks = list_entries(labels)
+        reviewed = find_reviewed(masks, images)
     if not images:
         raise UneticError(
             f"Expected ID/images with ID/masks, or images/ with labels/ or masks/ of "
@@ -76,7 +90,13 @@ def read_pairs(
             "arrange the files."
         )
     pairs = [
-        Pair(one, images[one], *annotated[one], axes=axes)
+        Pair(
+            one,
+            images[one],
+            *annotated[one],
+            axes=axes,
+            reviewed_entry=reviewed.get(one),
+        )
         for one in sorted(set(images) & set(annotated))
     ]
     where = str(source if labels is None else labels)

@@ -8,7 +8,6 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -317,7 +316,8 @@ class Loop:
                 device=self.device.name,
             )
             found = drain(steps)
-            images.append(score_image(truth, found.labels.astype(np.int32)))
+            reviewed = pair.reviewed(truth.shape)
+            images.append(score_image(truth, found.labels, reviewed))
             yield Step(k, len(pairs), "validating")
         scores = Scores(tuple(images))
         self.ap = objective(scores)

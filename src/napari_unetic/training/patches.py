@@ -33,10 +33,13 @@ class Sample:
     image : ndarray of shape (C, Y, X), float16
         Normalised; half precision, for training sets are kept in memory.
     labels : ndarray of shape (Y, X), uint16 or int32
+    reviewed : ndarray of shape (Y, X), bool, or None
+        Where the labels can be trusted; None means everywhere.
     """
 
     image: NDArray[np.float16]
     labels: NDArray[np.integer]
+    reviewed: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
         If the pair cannot be read or its channels do not fit.
     """
     image, labels = pair.read()
+    reviewed = pair.reviewed(labels.shape)
     n_channels = description.network.in_channels
     normalisation = fit_normalisation(image, n_channels, spec=description.normalisation)
     samples = []
@@ -73,6 +77,7 @@ def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
             Sample(
                 normalisation.apply(window).astype(np.float16),
                 _small(labels[plane]),
+                None if reviewed is None else reviewed[plane],
             )
         )
     return samples
@@ -173,17 +178,24 @@ class PatchSource(Dataset[Batch]):
         if rng.random() < shares.blank:
             image = augment.blank((self.n_channels, size, size), rng)
             labels = np.zeros((size, size), np.int32)
+            reviewed = None
         else:
             sample = self.samples[rng.choice(len(self.samples), p=self.share)]
             shape = sample.labels.shape
             window = augment.draw_window((shape[0], shape[1]), size, rng, shares)
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
+            reviewed = sample.reviewed
+            if reviewed is not None:
+                reviewed = augment.take(reviewed, window, order=0) > 0
             image = augment.vary_intensity(image, rng, shares)
         inner = slice(self.context, self.context + self.patch_px)
         labels = np.ascontiguousarray(labels[inner, inner])
         targets = make_targets(labels, self.target)
-        return image, targets, pixel_weights(labels, targets)
+        weights = pixel_weights(labels, targets)
+        if reviewed is not None:
+            weights *= reviewed[inner, inner]
+        return image, targets, weights
 
 
 class _Steps(Sampler[int]):

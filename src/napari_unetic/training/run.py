@@ -48,6 +48,7 @@ class PairRecord(BaseModel):
     labels: tuple[dict[str, str | int], ...]
     one_file_an_object: bool
     axes: str | None
+    reviewed: dict[str, str | int] | None = None
     sha256: str
 
     @classmethod
@@ -59,6 +60,7 @@ class PairRecord(BaseModel):
             labels=tuple(_absolute(entry) for entry in pair.label_entries),
             one_file_an_object=pair.one_file_an_object,
             axes=pair.axes,
+            reviewed=_absolute(pair.reviewed_entry) if pair.reviewed_entry else None,
             sha256=pair.image_hash(),
         )
 
@@ -76,6 +78,7 @@ class PairRecord(BaseModel):
             tuple(Entry(**entry) for entry in self.labels),  # type: ignore[arg-type]
             self.one_file_an_object,
             self.axes,
+            Entry(**self.reviewed) if self.reviewed else None,  # type: ignore[arg-type]
         )
         if pair.image_hash() != self.sha256:
             raise UneticError(

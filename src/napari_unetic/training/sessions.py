@@ -354,13 +354,16 @@ def _tuned_steps(
     """Predict the maps of the validation pairs once, then tune on them."""
     maps: list[NDArray[np.float16]] = []
     truths: list[NDArray[np.int32]] = []
+    areas: list[NDArray[np.bool_] | None] = []
     diameter = model.description.working_diameter_px
     for k, pair in enumerate(pairs, start=1):
         image, truth = pair.read()
+        reviewed = pair.reviewed(truth.shape)
         work = prepare(image, model, diameter=diameter, device=device)
         for plane in image.planes():
             maps.append(drain(work.maps_steps(plane)).astype(np.float16))
             truths.append(truth[plane])
+            areas.append(None if reviewed is None else reviewed[plane])
         yield Step(k, len(pairs), "predicting")
-    result = yield from tune_steps(maps, truths, model.description.decoding)
+    result = yield from tune_steps(maps, truths, model.description.decoding, areas)
     return result

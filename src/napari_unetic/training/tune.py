@@ -27,6 +27,7 @@ def tune_steps(
     maps: Sequence[NDArray[np.floating]],
     truths: Sequence[NDArray[np.int32]],
     start: DecodeSpec | None = None,
+    areas: Sequence[NDArray[np.bool_] | None] | None = None,
 ) -> Steps[tuple[DecodeSpec, Scores]]:
     """Find the thresholds with the best mean AP, one at a time, twice around.
 
@@ -38,6 +39,8 @@ def tune_steps(
         True labels of the same planes.
     start : DecodeSpec, optional
         Where the search begins.
+    areas : sequence of ndarray of shape (Y, X), bool, or None, optional
+        Where the labels of each plane can be trusted; None means everywhere.
 
     Yields
     ------
@@ -51,6 +54,7 @@ def tune_steps(
         the search began wins, so that a tie does not move a threshold to an extreme.
     """
     start = start or DecodeSpec()
+    areas = areas or [None] * len(maps)
     known: dict[DecodeSpec, Scores] = {}
     total = _ROUNDS * sum(len(values) for values in GRID.values())
 
@@ -58,8 +62,8 @@ def tune_steps(
         if spec not in known:
             known[spec] = Scores(
                 tuple(
-                    score_image(truth, decode(m.astype(np.float32), spec))
-                    for m, truth in zip(maps, truths, strict=True)
+                    score_image(truth, decode(m.astype(np.float32), spec), area)
+                    for m, truth, area in zip(maps, truths, areas, strict=True)
                 )
             )
         return known[spec]
