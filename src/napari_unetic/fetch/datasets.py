@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-import platformdirs
-
 from napari_unetic.errors import UneticError
 from napari_unetic.fetch.download import STALL_SECONDS, download
 from napari_unetic.fetch.part import Part, cannot_write
+from napari_unetic.home import user_folder
 from napari_unetic.steps import Step, Steps
 
 _BLOCK = 4_000_000
@@ -95,9 +94,7 @@ class Fetched:
 
 def user_data_folder() -> Path:
     """Return the folder of fetched data; ``UNETIC_HOME`` moves it."""
-    home = os.environ.get("UNETIC_HOME")
-    base = Path(home) if home else Path(platformdirs.user_data_dir("napari-unetic"))
-    return base / "data"
+    return user_folder("data")
 
 
 def find_dataset(name: str) -> Dataset:

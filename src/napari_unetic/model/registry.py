@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,9 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import platformdirs
-
 from napari_unetic.errors import ModelError
+from napari_unetic.home import user_folder
 from napari_unetic.model.folder import Model, load_description, load_model_folder
 from napari_unetic.model.parts import DESCRIPTION_FILE, PICKLES, WEIGHTS_FILE, missing
 
@@ -47,10 +45,7 @@ class ModelEntry:
 
 def user_models_folder() -> Path:
     """Return the folder of the user's models; ``UNETIC_HOME`` moves it."""
-    home = os.environ.get("UNETIC_HOME")
-    if home:
-        return Path(os.path.expanduser(home), "models")
-    return Path(platformdirs.user_data_dir("napari-unetic"), "models")
+    return user_folder("models")
 
 
 def is_bundled(name: str) -> bool:
