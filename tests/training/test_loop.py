@@ -91,12 +91,15 @@ def test_published_presets_can_be_trained(
     assert load_model(folder).description.network.out_channels == 3
 
 
-def test_a_budget_of_minutes_is_kept(pairs: Pairs, tmp_path: Path) -> None:
-    """Training ends within a step of its time; epochs count all pixels."""
-    settings = train_settings(minutes=0.05, **QUICK)
-    steps = train_steps(pairs[:4], pairs[4:], tmp_path / "m", settings, device="cpu")
-    last = max(s.done for s in steps if s.what == "training")
-    assert last == pytest.approx(3, abs=0.5)
+def test_a_budget_of_minutes_is_spent(pairs: Pairs, tmp_path: Path) -> None:
+    """Training goes on until the time is up; the log tells when."""
+    settings = train_settings(minutes=0.02, **QUICK)
+    train(pairs[:4], pairs[4:], tmp_path / "m", settings, device="cpu")
+    assert _log(tmp_path / "m")[-1]["minutes"] >= 0.02
+
+
+def test_epochs_cover_all_pixels(pairs: Pairs, tmp_path: Path) -> None:
+    """Two epochs are as many patches as have twice the pixels of all images."""
     settings = train_settings(epochs=2, **QUICK)
     steps = train_steps(pairs[:4], pairs[4:], tmp_path / "e", settings, device="cpu")
     n_expected = 2 * round(4 * 80 * 90 / (2 * 64**2))
