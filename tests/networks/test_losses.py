@@ -22,7 +22,7 @@ def test_undecided_maps_cost_what_they_must() -> None:
     assert float(parts.contact) == pytest.approx(math.log(2))
     assert float(parts.depth) == pytest.approx(0.5)
     assert float(parts.total) == pytest.approx(
-        float(parts.foreground + parts.contact + parts.depth)
+        float(parts.foreground + 2 * parts.contact + parts.depth)
     )
 
 

@@ -85,7 +85,7 @@ def test_small_objects_and_contacts_weigh_more() -> None:
     assert weights[0, 32, 32] == pytest.approx(np.sqrt(200 / 25))
     labels[2:22, 22:30] = 3
     weights = pixel_weights(labels, make_targets(labels))
-    assert weights[0, 10, 21] == pytest.approx(3)
+    assert weights[0, 10, 21] == pytest.approx(5)
     assert weights[1, 10, 21] == pytest.approx(5)
 
 

@@ -108,7 +108,7 @@ def pixel_weights(
     by_object = np.sqrt(_REFERENCE_AREA_PX / np.maximum(area, 1)).clip(1, 3)
     by_object[0] = 1
     weights = np.empty_like(targets)
-    weights[0] = by_object[labels] + 2 * targets[1]
+    weights[0] = by_object[labels] + 4 * targets[1]
     on_objects = np.maximum(targets[0], targets[1] > 0)
     weights[1] = 0.1 + 0.9 * on_objects + 4 * targets[1]
     weights[2] = 0.2 + 0.8 * targets[0]
