@@ -9,8 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 CONTACT_WEIGHT = 2.0
-"""Of the contact map in the sum: most objects that are missed are merged ones, and
-doubling it raised the validation AP (docs/models/nuclei.md)."""
+"""Of the contact map in the sum: most objects that are missed are merged ones."""
 
 
 @dataclass(frozen=True, slots=True)
