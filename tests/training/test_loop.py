@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from napari_unetic.errors import UneticError
 from napari_unetic.model.registry import load_model
@@ -193,3 +194,32 @@ def test_a_loss_that_is_no_number_stops(
             train_settings(steps=2, **QUICK),
             device="cpu",
         )
+
+
+def test_the_average_follows_and_gradients_are_clipped(
+    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a step the average lies between start and new weights; norms are cut."""
+    norms: list[float] = []
+    real = torch.nn.utils.clip_grad_norm_
+
+    def watched(parameters: object, largest: float) -> torch.Tensor:
+        norms.append(largest)
+        return real(parameters, largest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", watched)
+    settings = train_settings(steps=1, clip=0.25, **QUICK)
+    train(pairs[:4], pairs[4:], tmp_path / "r", settings, device="cpu")
+    assert norms == [0.25]
+    first = load_tensors(tmp_path / "r" / "checkpoints" / "00000000")
+    last = load_tensors(tmp_path / "r" / "checkpoints" / "00000001")
+    name = "head.bias"
+    start, new = first[f"network.{name}"], last[f"network.{name}"]
+    # The decay of the first step is 2 / 11.
+    expected = start + (1 - 2 / 11) * (new - start)
+    torch.testing.assert_close(last[f"average.{name}"], expected)
+    assert not torch.equal(start, new)
+
+
+def load_tensors(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return load_file(checkpoint / "state.safetensors")
