@@ -9,9 +9,7 @@ from pathlib import PurePosixPath
 
 from napari_unetic.errors import UneticError
 from napari_unetic.pairs.entries import Entry, list_entries
-
-LABEL_ENDINGS = ("_labels", "_label", "_cp_masks", "_masks", "_mask")
-"""What a label file's name may add to its image's."""
+from napari_unetic.pairs.layouts import LABEL_ENDINGS
 
 
 @dataclass(frozen=True, slots=True)

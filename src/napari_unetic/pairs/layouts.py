@@ -14,8 +14,8 @@ from napari_unetic.pairs.entries import Entry
 Labelled: TypeAlias = tuple[tuple[Entry, ...], bool]
 """Label files of an image, and whether each is the mask of one object."""
 
-LABEL_ENDINGS = ("_labels", "_label", "_masks", "_mask")
-"""What may follow the id in the name of a label file."""
+LABEL_ENDINGS = ("_labels", "_label", "_cp_masks", "_masks", "_mask")
+"""What may follow the id in the name of a label file; longer before shorter."""
 
 REVIEWED_FOLDER = "reviewed"
 """Beside the labels: a mask an image of where they can be trusted."""
