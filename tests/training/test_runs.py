@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -142,6 +143,20 @@ def test_minutes_can_be_replayed(pairs: Pairs, tmp_path: Path) -> None:
     """A budget of time is repeated step by step to the same weights."""
     settings = train_settings(minutes=0.03, **QUICK)
     first = train(pairs[:4], pairs[4:], tmp_path / "a", settings, device="cpu")
+    again = drain(replay_steps(tmp_path / "a", tmp_path / "b", device="cpu"))
+    assert _weights(again) == _weights(first)
+
+
+def test_a_run_from_a_model_can_be_replayed(pairs: Pairs, tmp_path: Path) -> None:
+    """It begins with the weights that the run began with, wherever the model is."""
+    parent = train(
+        pairs[:4], pairs[4:], tmp_path / "p", train_settings(steps=2, **QUICK)
+    )
+    settings = train_settings(minutes=0.02, batch=1, patch_px=64)
+    first = train(
+        pairs[:4], pairs[4:], tmp_path / "a", settings, from_model=parent, device="cpu"
+    )
+    shutil.rmtree(tmp_path / "p")
     again = drain(replay_steps(tmp_path / "a", tmp_path / "b", device="cpu"))
     assert _weights(again) == _weights(first)
 

@@ -28,7 +28,7 @@ _KEPT = 2
 def save_checkpoint(
     folder: Path, step: int, tensors: dict[str, Tensor], values: dict[str, Any]
 ) -> None:
-    """Write a checkpoint and remove all but the newest two.
+    """Write a checkpoint and remove all but the first and the newest two.
 
     Parameters
     ----------
@@ -51,19 +51,32 @@ def save_checkpoint(
         # The same step again, in another state (validated, say): the new one counts.
         target.rename(folder / f".old-{target.name}-{os.getpid()}")
     part.rename(target)
-    for stale in [*_named(folder)[:-_KEPT], *folder.glob(".*")]:
+    # That of step 0 stays: a replay begins with it.
+    stale_ones = [path for path in _named(folder)[:-_KEPT] if int(path.name)]
+    for stale in [*stale_ones, *folder.glob(".*")]:
         shutil.rmtree(stale, ignore_errors=True)
 
 
 def load_checkpoint(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     """Return tensors and values of the newest checkpoint that can be read, if any."""
     for path in reversed(_named(folder)):
-        try:
-            values = json.loads((path / _VALUES).read_bytes())
-            return load_tensors((path / _TENSORS).read_bytes()), values
-        except (OSError, ValueError, SafetensorError):
-            continue
+        if (found := _read(path)) is not None:
+            return found
     return None
+
+
+def load_start(folder: Path) -> dict[str, Tensor] | None:
+    """Return the tensors of the checkpoint of step 0, if it can be read."""
+    found = _read(folder / f"{0:08d}")
+    return None if found is None else found[0]
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    try:
+        values = json.loads((path / _VALUES).read_bytes())
+        return load_tensors((path / _TENSORS).read_bytes()), values
+    except (OSError, ValueError, SafetensorError):
+        return None
 
 
 def _named(folder: Path) -> list[Path]:

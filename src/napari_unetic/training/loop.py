@@ -89,8 +89,8 @@ class Loop:
         tensors, values = found
         spec = run.plan.description.network
         network, average = UNet(spec), UNet(spec)
-        network.load_state_dict(_under(tensors, "network."))
-        average.load_state_dict(_under(tensors, "average."))
+        network.load_state_dict(under(tensors, "network."))
+        average.load_state_dict(under(tensors, "average."))
         for moved in (network, average):
             moved.to(device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
@@ -98,8 +98,8 @@ class Loop:
         loop = cls(
             run, schedule, device, network, average, make_optimiser(network, run)
         )
-        _load_optimiser(loop.optimiser, _under(tensors, "optimiser."))
-        loop.best = _under(tensors, "best.")
+        _load_optimiser(loop.optimiser, under(tensors, "optimiser."))
+        loop.best = under(tensors, "best.")
         loop.at = Moment(**values["at"])
         loop.ap, loop.best_ap = values["ap"], values["best_ap"]
         loop.n_worse = values["n_worse"]
@@ -353,7 +353,8 @@ def make_optimiser(network: UNet, run: Run) -> torch.optim.AdamW:
     )
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a prefix, without it."""
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()

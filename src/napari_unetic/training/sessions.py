@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from napari_unetic.errors import UneticError
 from napari_unetic.maps import prepare
@@ -19,7 +20,8 @@ from napari_unetic.networks.device import Device, choose_device
 from napari_unetic.networks.unet import UNet
 from napari_unetic.provenance import software_versions
 from napari_unetic.steps import Step, Steps, drain
-from napari_unetic.training.loop import Loop, make_optimiser
+from napari_unetic.training.checkpoint import load_start
+from napari_unetic.training.loop import Loop, make_optimiser, under
 from napari_unetic.training.patches import PatchSource, Sample, load_samples
 from napari_unetic.training.record import (
     describe,
@@ -139,7 +141,8 @@ def train_steps(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
-    run = _begin(folder, plan, base, where)
+    start = base.network.state_dict() if base else None
+    run = _begin(folder, plan, start, where)
     model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
     return model
 
@@ -210,13 +213,13 @@ def replay_steps(
     refuse_existing(Path(out))
     where = choose_device(device)
     samples, validation = yield from _read_steps(run)
-    base = None
-    if run.plan.parent:
+    start = load_start(run.checkpoints)
+    if start is None:
         raise UneticError(
-            f"Expected a run that began from random weights, got {run.folder}, which "
-            "began from a model; train again from that model with --steps."
+            f"Expected the checkpoint of step 0 in {run.checkpoints}, got none that "
+            "can be read; train again with --steps."
         )
-    again = _begin(Path(out), run.plan, base, where)
+    again = _begin(Path(out), run.plan, under(start, "network."), where)
     model = yield from _go_on_steps(
         again, samples, validation, where, workers, schedule=replay
     )
@@ -264,7 +267,9 @@ def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) 
         )
 
 
-def _begin(folder: Path, plan: RunPlan, base: Model | None, device: Device) -> Run:
+def _begin(
+    folder: Path, plan: RunPlan, start: dict[str, Tensor] | None, device: Device
+) -> Run:
     """Make the run folder with the checkpoint of step 0."""
     # Weights are drawn by a generator of their own: the user's stays untouched.
     with torch.random.fork_rng(devices=[]):
@@ -273,8 +278,8 @@ def _begin(folder: Path, plan: RunPlan, base: Model | None, device: Device) -> R
             UNet(plan.description.network),
             UNet(plan.description.network),
         )
-    if base is not None:
-        network.load_state_dict(base.network.state_dict())
+    if start is not None:
+        network.load_state_dict(start)
     average.load_state_dict(network.state_dict())
 
     def prepare_folder(part: Path) -> None:
