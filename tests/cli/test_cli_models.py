@@ -150,3 +150,63 @@ def test_list_says_what_is_damaged(
     assert ended.code == 0
     assert "bad" not in ended.out
     assert "note: bad is left out: Expected JSON" in ended.err
+
+
+def test_presets_lists_every_network(unetic) -> None:
+    """A line each, with parameters, field, cost and source below their headings."""
+    from napari_unetic.networks.presets import PRESETS
+
+    ended = unetic("models", "presets")
+
+    assert ended.code == 0
+    head, *lines = ended.out.splitlines()
+    assert head.split() == ["network", "parameters", "field", "GFLOP/Mpx", "source"]
+    assert [line.split()[0] for line in lines] == list(PRESETS)
+    (line,) = (line for line in lines if line.startswith("ronneberger2015 "))
+    assert line.split()[1:6] == ["31,030,658", "204", "×", "204", "1,653"]
+    assert line.endswith(PRESETS["ronneberger2015"].source)
+
+
+def test_convert_makes_a_model_to_train_from(unetic, tmp_path) -> None:
+    """A pretrained file becomes a model, and a file that is hostile one line."""
+    import torch
+
+    from napari_unetic.networks.build import build_network
+    from napari_unetic.networks.presets import preset
+
+    encoder = build_network(preset("resnet18-unet").spec).encoder
+    torch.save(encoder.state_dict(), tmp_path / "resnet18.pth")
+    torch.save(encoder, tmp_path / "hostile.pth")
+    out = tmp_path / "start"
+
+    made = unetic("models", "convert", tmp_path / "resnet18.pth", "--out", out)
+    shown = unetic("models", "show", out)
+    again = unetic("models", "convert", tmp_path / "resnet18.pth", "--out", out)
+    hostile = unetic("models", "convert", tmp_path / "hostile.pth", "--out", out)
+
+    assert (made.code, made.out.strip()) == (0, str(out))
+    assert f"unetic train DATA --from {out}" in made.err
+    assert json.loads(shown.out)["network"]["encoder"] == "resnet18"
+    assert again.code == 2 and "which exists" in again.err
+    assert hostile.code == 2 and "was not run" in hostile.err
+    assert len(hostile.err.splitlines()) == 1
+
+
+def test_convert_makes_a_file(unetic, tmp_path) -> None:
+    """A name ending in .safetensors gets the encoder alone."""
+    import torch
+    from safetensors.torch import load_file
+
+    from napari_unetic.networks.build import build_network
+    from napari_unetic.networks.presets import preset
+
+    encoder = build_network(preset("resnet18-unet").spec).encoder
+    torch.save(encoder.state_dict(), tmp_path / "resnet18.pth")
+    out = tmp_path / "encoder.safetensors"
+
+    made = unetic("models", "convert", tmp_path / "resnet18.pth", "--out", out)
+    unetic("models", "convert", tmp_path / "resnet18.pth", "--out", out, "--overwrite")
+
+    assert (made.code, made.out.strip()) == (0, str(out))
+    assert "ResNet-18, 120 tensors" in made.err
+    assert "conv1.weight" in load_file(out)

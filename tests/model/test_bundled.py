@@ -10,7 +10,7 @@ import pytest
 
 from napari_unetic.instances.counts import score_image
 from napari_unetic.model.registry import BUNDLED, list_models, load_model
-from napari_unetic.networks.unet import n_parameters
+from napari_unetic.networks.network import n_parameters
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.predict import segment
 from napari_unetic.samples import nuclei_sample

@@ -1,4 +1,4 @@
-"""``unetic models``: which models there are, what is in them, one more, one less."""
+"""``unetic models``: models and networks: list, show, add, remove, convert."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 
 def add_parser(commands: Any) -> None:
-    """Add the subcommand with its own five."""
+    """Add the subcommand with its own."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "models",
-        help="list, show, add and remove models",
+        help="list, show, add, remove and convert models; list networks",
         description="List the models that can be named, show one, add your own, "
-        "remove it.",
+        "remove it; list the networks that can be trained, and convert a pretrained "
+        "encoder for one of them.",
     )
     actions = parser.add_subparsers(
         dest="action", metavar="ACTION", required=True, parser_class=type(parser)
@@ -40,6 +41,7 @@ def add_parser(commands: Any) -> None:
         "model", nargs="?", metavar="MODEL", help="name or folder of a model"
     )
     path.set_defaults(run=run_path)
+    _add_networks(actions)
 
 
 def _add_changes(actions: Any) -> None:
@@ -63,6 +65,38 @@ def _add_changes(actions: Any) -> None:
     removing = actions.add_parser("remove", help="delete one of your own models")
     removing.add_argument("model", metavar="NAME", help="name of the model")
     removing.set_defaults(run=run_remove)
+
+
+def _add_networks(actions: Any) -> None:
+    """Add the two that are about networks without trained weights."""
+    presets = actions.add_parser(
+        "presets",
+        help="list the networks that can be trained, with their size and cost",
+        description="List the networks by the name that train --preset takes: "
+        "parameters (weights and biases), the side of the square that an output pixel "
+        "depends on, and billions of multiplications and additions in the convolutions "
+        "for a megapixel of maps (a megavoxel for the 3-D ones), counted and not "
+        "timed.",
+    )
+    presets.set_defaults(run=run_presets)
+    convert = actions.add_parser(
+        "convert",
+        help="convert a pretrained ResNet-18 or 34 of torchvision",
+        description="Convert the weights of a ResNet-18 or 34 that torchvision "
+        "distributes. The file is opened for its numbers alone; nothing in it is run.",
+    )
+    convert.add_argument("source", metavar="FILE.pth", help="the weights")
+    convert.add_argument(
+        "--out",
+        metavar="OUT",
+        required=True,
+        help="a model folder to train from (train DATA --from OUT), or a file ending "
+        "in .safetensors for the encoder's weights alone",
+    )
+    convert.add_argument(
+        "--overwrite", action="store_true", help="replace what is there"
+    )
+    convert.set_defaults(run=run_convert)
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -131,4 +165,36 @@ def run_path(arguments: argparse.Namespace) -> int:
 
     model = arguments.model
     print(user_models_folder() if model is None else find_model(model))
+    return 0
+
+
+def run_presets(arguments: argparse.Namespace) -> int:
+    """Print a table of the networks."""
+    from napari_unetic.networks.cost import cost
+    from napari_unetic.networks.presets import PRESETS
+
+    rows = [("network", "parameters", "field", "GFLOP/Mpx", "source")]
+    for entry in PRESETS.values():
+        found = cost(entry.spec)
+        field = " × ".join([str(found.receptive_field_px)] * entry.spec.dimensions)
+        gflop = f"{found.gflop_per_megapixel:,.0f}"
+        rows.append((entry.name, f"{found.n_parameters:,}", field, gflop, entry.source))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *figures, source in rows:
+        aligned = (f"{f:>{w}}" for f, w in zip(figures, widths[1:-1], strict=True))
+        print("  ".join([f"{name:{widths[0]}}", *aligned, source]))
+    return 0
+
+
+def run_convert(arguments: argparse.Namespace) -> int:
+    """Convert, and print what was written."""
+    from napari_unetic.model.convert import WEIGHTS_SUFFIX, convert_pretrained
+
+    out = arguments.out
+    found = convert_pretrained(arguments.source, out, overwrite=arguments.overwrite)
+    print(out)
+    what = f"{found.title}, {len(found.weights)} tensors"
+    if not out.lower().endswith(WEIGHTS_SUFFIX):
+        what += f"; its decoder is not trained: unetic train DATA --from {out}"
+    print(f"note: {what}", file=sys.stderr)
     return 0

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from napari_unetic.errors import ModelError
 from napari_unetic.image.normalise import NormalisationSpec
 from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.targets import TargetSpec
@@ -39,6 +40,21 @@ class TrainingRecord(BaseModel):
     device: str = Field("", title="Device and precision")
     software: dict[str, str] = Field(title="Software", description="Versions.")
     finished: str = Field("", title="Finished", description="Date, ISO 8601, UTC.")
+    labels: dict[str, str] = Field(
+        default_factory=dict,
+        title="Training labels",
+        description="Id and SHA-256 of the labels of each pair of a fine-tuning.",
+    )
+    curve: tuple[dict[str, float], ...] = Field(
+        (),
+        title="Curve",
+        description="Of a fine-tuning: step, seconds and AP on the held-out objects.",
+    )
+    verdict: dict[str, Any] = Field(
+        default_factory=dict,
+        title="Verdict",
+        description="Of a fine-tuning: old and new model on the held-out objects.",
+    )
 
 
 class ModelDescription(BaseModel):
@@ -51,7 +67,9 @@ class ModelDescription(BaseModel):
     name: str = Field(min_length=1, max_length=100, title="Name")
     summary: str = Field("", title="Summary", description="One line: what it is for.")
     network: NetworkSpec
-    axes: Literal["YX"] = "YX"
+    axes: Literal["YX", "ZYX"] = Field(
+        "YX", title="Axes", description="Of what the network is given: planes, volumes."
+    )
     channels: tuple[str, ...] = Field(
         min_length=1, title="Channels", description="What each input channel shows."
     )
@@ -84,3 +102,18 @@ class ModelDescription(BaseModel):
     )
     licence: str = Field("", title="Licence", description="SPDX name.")
     weights_sha256: str = Field("", title="SHA-256 of weights.safetensors")
+
+
+def check_planar(description: ModelDescription) -> None:
+    """Refuse a model for volumes where work goes plane by plane.
+
+    Raises
+    ------
+    ModelError
+        If the network takes volumes.
+    """
+    if description.network.dimensions != 2:
+        raise ModelError(
+            f"Expected a model for planes, got {description.name!r}, which takes "
+            "volumes; use it in Python (load_model(...).network), or choose another."
+        )

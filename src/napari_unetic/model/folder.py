@@ -7,13 +7,12 @@ import os
 import secrets
 import shutil
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from napari_unetic.errors import ModelError
 from napari_unetic.model.parts import (
@@ -25,10 +24,13 @@ from napari_unetic.model.parts import (
     read_parts,
 )
 from napari_unetic.model.weights import fill_network, shape_network
-from napari_unetic.networks.unet import Block, UNet
+from napari_unetic.networks.folding import fold_norms
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from napari_unetic.model.description import ModelDescription
+    from napari_unetic.networks.network import Network
 
 HIDDEN: Final = ".unetic-"
 """How the names of folders begin that are being written or removed."""
@@ -44,13 +46,13 @@ class Model:
     ----------
     description : ModelDescription
         What the model is.
-    network : UNet
+    network : Network
         With the weights loaded, in evaluation mode on the CPU. Shared by all who hold
         the model: copy it before changing it.
     """
 
     description: ModelDescription
-    network: UNet
+    network: Network
 
     @property
     def name(self) -> str:
@@ -237,24 +239,14 @@ def _exists(folder: Path) -> ModelError:
     )
 
 
-def folded(network: UNet) -> UNet:
+def folded(network: Network) -> Network:
     """Return a copy for prediction, batch norm folded into the convolutions.
 
     Folding changes results by rounding only and saves the norms' passes over memory.
     """
-    copy = UNet(network.spec)
-    copy.load_state_dict(network.state_dict())
-    copy.eval()
-    for block in copy.modules():
-        if not isinstance(block, Block):
-            continue
-        layers = list(block)
-        for k, layer in enumerate(layers):
-            if isinstance(layer, nn.BatchNorm2d):
-                convolution = layers[k - 1]
-                assert isinstance(convolution, nn.Conv2d)
-                block[k - 1] = fuse_conv_bn_eval(convolution, layer)
-                block[k] = nn.Identity()
+    # Not built anew, which would draw from the caller's random numbers.
+    copy = deepcopy(network).eval()
+    fold_norms(copy)
     for parameter in copy.parameters():
         parameter.requires_grad_(False)
     return copy

@@ -252,6 +252,9 @@ def _check_agreement(description: ModelDescription, where: str) -> None:
         problem = f"{n_maps} maps out of the network, got {network.out_channels}"
     elif network.in_channels != n_channels:
         problem = f"{network.in_channels} names of channels, got {n_channels}"
+    elif network.dimensions != len(description.axes):
+        axes = description.axes
+        problem = f"a network for the axes {axes}, got {network.dimensions} dimensions"
     elif normalisation.low >= normalisation.high:
         problem = f"a high percentile above {normalisation.low}, got a lower one"
     elif normalisation.lowest >= normalisation.highest:

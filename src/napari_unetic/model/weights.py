@@ -10,9 +10,10 @@ from safetensors.torch import load as load_tensors
 from torch import Tensor
 
 from napari_unetic.errors import ModelError
-from napari_unetic.networks.unet import UNet
+from napari_unetic.networks.build import build_network
 
 if TYPE_CHECKING:
+    from napari_unetic.networks.network import Network
     from napari_unetic.networks.spec import NetworkSpec
 
 MAX_PARAMETERS: Final = 200_000_000
@@ -25,7 +26,7 @@ _REALS = frozenset({"F64", "F32", "F16", "BF16"})
 _INTEGERS = frozenset({"I64", "I32"})
 
 
-def shape_network(spec: NetworkSpec, place: str) -> UNet:
+def shape_network(spec: NetworkSpec, place: str) -> Network:
     """Return the network without memory for its values: names and shapes only.
 
     Parameters
@@ -37,7 +38,7 @@ def shape_network(spec: NetworkSpec, place: str) -> UNet:
 
     Returns
     -------
-    UNet
+    Network
         On torch's device ``meta``; no random number was drawn.
 
     Raises
@@ -46,7 +47,7 @@ def shape_network(spec: NetworkSpec, place: str) -> UNet:
         If it has more than `MAX_PARAMETERS` values.
     """
     with torch.device("meta"):
-        network = UNet(spec)
+        network = build_network(spec)
     count = _n_values(network)
     if count > MAX_PARAMETERS:
         raise ModelError(
@@ -56,17 +57,17 @@ def shape_network(spec: NetworkSpec, place: str) -> UNet:
     return network
 
 
-def weights_limit(network: UNet) -> int:
+def weights_limit(network: Network) -> int:
     """Return the most bytes that a file with the weights of `network` can have."""
     return 8 * _n_values(network) + _HEADER_BYTES
 
 
-def fill_network(network: UNet, data: bytes, place: str) -> UNet:
+def fill_network(network: Network, data: bytes, place: str) -> Network:
     """Give a network of `shape_network` its weights.
 
     Parameters
     ----------
-    network : UNet
+    network : Network
         Changed in place.
     data : bytes
         A safetensors file. Real numbers of another width are converted.
@@ -75,7 +76,7 @@ def fill_network(network: UNet, data: bytes, place: str) -> UNet:
 
     Returns
     -------
-    UNet
+    Network
         The same network, on the CPU, in evaluation mode.
 
     Raises
@@ -107,11 +108,11 @@ def fill_network(network: UNet, data: bytes, place: str) -> UNet:
     return network.eval()
 
 
-def _n_values(network: UNet) -> int:
+def _n_values(network: Network) -> int:
     return sum(int(value.numel()) for value in network.state_dict().values())
 
 
-def _misfit(network: UNet, data: bytes) -> str:
+def _misfit(network: Network, data: bytes) -> str:
     """Say how the tensors of a file differ from a network's; empty if they fit."""
     try:
         found = dict(deserialize(data))  # type: ignore[no-untyped-call]

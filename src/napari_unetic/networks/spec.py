@@ -1,29 +1,44 @@
-"""The description of a U-Net, and the geometry that follows from it."""
+"""The description of a network, and the geometry that follows from it."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from napari_unetic.image.tiles import TileRule
+from napari_unetic.networks import geometry
+
+if TYPE_CHECKING:
+    from napari_unetic.image.tiles import TileRule
 
 Width = Annotated[int, Field(ge=1, le=4096)]
+Count = Annotated[int, Field(ge=1, le=4)]
 Rate = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class NetworkSpec(BaseModel):
-    """Everything that is needed to build a U-Net, short of its weights.
+    """Everything that is needed to build a network, short of its weights.
 
     Raises
     ------
     pydantic.ValidationError
-        If a field is out of bounds or the dropout rates do not fit the depth.
+        If a field is out of bounds, does not fit another, or asks for what the kind of
+        network has no choice of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["unet"] = Field("unet", title="Kind of network")
+    kind: Literal["unet", "unet++", "segnet"] = Field(
+        "unet",
+        title="Kind of network",
+        description="U-Net; U-Net++, whose skips are networks themselves; SegNet, "
+        "whose skips tell only where the largest values were.",
+    )
+    dimensions: Literal[2, 3] = Field(
+        2,
+        title="Dimensions",
+        description="2 for planes (Y, X), 3 for volumes (Z, Y, X).",
+    )
     in_channels: int = Field(
         ge=1, le=1024, title="Channels in", description="Channels of the input image."
     )
@@ -34,10 +49,31 @@ class NetworkSpec(BaseModel):
         min_length=1,
         max_length=8,
         title="Widths",
-        description="Filters at each level, from the finest to the bottom.",
+        description="Filters at each level, from the finest to the bottom, where a "
+        "ResNet has 512; its first convolution has an eighth of that.",
     )
-    convolutions: int = Field(
-        2, ge=1, le=4, title="Convolutions", description="3 × 3 convolutions a block."
+    encoder: Literal["blocks", "resnet18", "resnet34"] = Field(
+        "blocks",
+        title="Encoder",
+        description="Blocks as in the decoder, or a ResNet whose parameters have "
+        "torchvision's names.",
+    )
+    block: Literal["plain", "residual", "dense"] = Field(
+        "plain",
+        title="Block",
+        description="Convolutions one after the other, with a shortcut around them "
+        "(He 2016), or each with the outputs of all before it (Huang 2017).",
+    )
+    convolutions: Count | tuple[Count, ...] = Field(
+        2,
+        title="Convolutions",
+        description="3 × 3 convolutions a block; one number, or one a level.",
+    )
+    doubling: Literal["after", "before"] = Field(
+        "after",
+        title="Doubling",
+        description="Whether filters double after a pooling (Ronneberger 2015), or in "
+        "the block before it, up-convolutions then keeping their number (Çiçek 2016).",
     )
     padding: Literal["same", "valid"] = Field(
         "same",
@@ -48,6 +84,12 @@ class NetworkSpec(BaseModel):
         "transpose",
         title="Up-sampling",
         description="2 × 2 transposed convolution, or nearest neighbour.",
+    )
+    skip: Literal["concat", "add", "attention"] = Field(
+        "concat",
+        title="Skips",
+        description="Joined to what comes up, added to it (Chaurasia 2017), or joined "
+        "behind an attention gate (Oktay 2018).",
     )
     norm: Literal["batch", "none"] = Field(
         "batch",
@@ -70,18 +112,55 @@ class NetworkSpec(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _dropout_fits(self) -> NetworkSpec:
-        if self.dropout and len(self.dropout) != 2 * len(self.widths) - 1:
+    def _fits(self) -> NetworkSpec:
+        for field in _no_choice(self):
+            default = NetworkSpec.model_fields[field].default
+            if getattr(self, field) != default:
+                raise ValueError(
+                    f"expected {field}={default!r} in {_named(self)}, got "
+                    f"{getattr(self, field)!r}"
+                )
+        n_levels, n_blocks = len(self.widths), 2 * len(self.widths) - 1
+        if self.dropout and len(self.dropout) != n_blocks:
             raise ValueError(
-                f"expected {2 * len(self.widths) - 1} dropout rates for "
-                f"{len(self.widths)} widths, got {len(self.dropout)}"
+                f"expected {n_blocks} dropout rates for {n_levels} widths, got "
+                f"{len(self.dropout)}"
             )
+        if isinstance(self.convolutions, tuple) and len(self.convolutions) != n_levels:
+            raise ValueError(
+                f"expected one number of convolutions for each of {n_levels} widths, "
+                f"got {len(self.convolutions)}"
+            )
+        self._check_widths()
         return self
+
+    def _check_widths(self) -> None:
+        if self.encoder != "blocks" and (len(self.widths) != 6 or self.widths[-1] % 8):
+            raise ValueError(
+                f"expected 6 widths with {self.encoder}, the last a multiple of 8, got "
+                f"{self.widths}"
+            )
+        if self.kind == "unet++" and len(self.widths) == 1:
+            raise ValueError("expected 2 widths or more in a U-Net++, got 1")
+        if self.block == "dense":
+            for level, width in enumerate(self.widths):
+                if width % self.convolutions_at(level):
+                    raise ValueError(
+                        "expected widths that the convolutions of a dense block can "
+                        f"share, got {width} for {self.convolutions_at(level)}"
+                    )
+
+    def convolutions_at(self, level: int) -> int:
+        """Return the number of 3 × 3 convolutions of a block; level 0 is the finest."""
+        if isinstance(self.convolutions, tuple):
+            return self.convolutions[level]
+        return self.convolutions
 
     @property
     def depth(self) -> int:
-        """Number of poolings."""
-        return len(self.widths) - 1
+        """Number of times that the resolution is halved after the stem."""
+        # A SegNet has a pooling after each level and no block at the bottom.
+        return len(self.widths) - (self.kind != "segnet")
 
     @property
     def stride(self) -> int:
@@ -90,37 +169,45 @@ class NetworkSpec(BaseModel):
 
     @property
     def reach(self) -> int:
-        """Radius in pixels beyond which the input cannot change an output pixel.
-
-        Followed backwards through the network; where grids of two levels meet the
-        larger of the possible offsets is taken, so this is an upper bound.
-        """
-        radius = self._reach(0, _coarser(0) if self.stem == 2 else 0)
-        return 2 * radius + 1 if self.stem == 2 else radius
-
-    def _reach(self, level: int, radius: int) -> int:
-        if level == self.depth:
-            return radius + self.convolutions
-        radius += self.convolutions
-        deep = 2 * self._reach(level + 1, _coarser(radius)) + 1
-        return max(radius, deep) + self.convolutions
+        """Radius in pixels beyond which the input cannot change an output pixel."""
+        return geometry.reach(self)
 
     @property
     def tile_rule(self) -> TileRule:
         """How an image must be cut so that tiles agree with the whole."""
-        if self.padding == "same":
-            halo = -(-self.reach // self.stride) * self.stride
-            return TileRule(stride=self.stride, halo=halo, context=0, remainder=0)
-        # A block of convolutions at level k eats convolutions * 2**k pixels a side.
-        per_side = self.convolutions * self.stem
-        levels = [2**k for k in range(self.depth)]
-        context = per_side * (2 * sum(levels) + 2**self.depth)
-        remainder = -2 * per_side * sum(levels) % self.stride
-        return TileRule(
-            stride=self.stride, halo=0, context=context, remainder=remainder
-        )
+        return geometry.tile_rule(self)
 
 
-def _coarser(radius: int) -> int:
-    """Radius on a grid of half the resolution that covers `radius`."""
-    return (radius + 2) // 2
+def _no_choice(spec: NetworkSpec) -> set[str]:
+    """Name the fields that the other fields leave no choice of."""
+    fields: set[str] = set()
+    if spec.kind != "unet":
+        fields |= {"encoder", "skip", "padding", "doubling", "dropout"}
+    if spec.kind == "segnet":
+        fields |= {"up", "block"}
+    if spec.encoder != "blocks":
+        fields |= {"dimensions", "block", "convolutions", "doubling", "padding", "skip"}
+        fields |= {"norm", "activation", "dropout", "stem"}
+    if spec.padding == "valid":
+        fields |= {"block"}
+    if spec.skip == "attention":
+        fields |= {"padding"}
+    if spec.doubling == "before":
+        fields |= {"block", "skip"}
+    if spec.dimensions == 3:
+        fields |= {"stem"}
+    return fields
+
+
+def _named(spec: NetworkSpec) -> str:
+    """Say which network has no choice: what in it is not as usual."""
+    shapes: dict[str, Any] = {
+        name: getattr(spec, name)
+        for name in ("kind", "dimensions", "encoder", "skip", "padding", "doubling")
+    }
+    unusual = {
+        name: value
+        for name, value in shapes.items()
+        if value != NetworkSpec.model_fields[name].default
+    }
+    return "a network with " + ", ".join(f"{k}={v!r}" for k, v in unusual.items())

@@ -1,12 +1,13 @@
-"""The U-Net: one class for any depth, width, padding and number of channels.
+"""The U-Net: one class for any depth, width, block, encoder, skip and padding.
 
 References
 ----------
 Ronneberger, Fischer, Brox: U-Net: Convolutional Networks for Biomedical Image
 Segmentation. MICCAI 2015, arXiv 1505.04597, section 2 and figure 1.
-Shi et al.: Real-Time Single Image and Video Super-Resolution Using an Efficient
-Sub-Pixel Convolutional Neural Network. CVPR 2016, arXiv 1609.05158, section 3.2 (the
-pixel shuffle, here undone in the stem and applied at the output).
+Çiçek et al.: 3D U-Net: Learning Dense Volumetric Segmentation from Sparse Annotation.
+MICCAI 2016, arXiv 1606.06650, section 2 and figure 2.
+Chaurasia, Culurciello: LinkNet. VCIP 2017, arXiv 1707.03718, section 3 (skips that are
+added).
 """
 
 from __future__ import annotations
@@ -15,150 +16,111 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+
+from napari_unetic.networks.blocks import AttentionGate, Up, block_at, max_pool
+from napari_unetic.networks.network import Network
+from napari_unetic.networks.resnet import ResNetEncoder
 
 if TYPE_CHECKING:
     from napari_unetic.networks.spec import NetworkSpec
 
-_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "elu": nn.ELU}
 
-
-class Block(nn.Sequential):
-    """Convolutions of 3 × 3, each followed by norm and activation.
+class BlockEncoder(nn.ModuleList):
+    """A block and a pooling for each level above the bottom.
 
     Parameters
     ----------
-    n_in, n_out : int
-        Channels in and out.
+    n_in : int
+        Channels in.
     spec : NetworkSpec
-        Padding, norm, activation and number of convolutions.
-    dropout : float
-        Rate of dropout after the first convolution.
+        The network.
     """
 
-    def __init__(self, n_in: int, n_out: int, spec: NetworkSpec, dropout: float):
-        layers: list[nn.Module] = []
-        for k in range(spec.convolutions):
-            layers.append(
-                nn.Conv2d(
-                    n_in if k == 0 else n_out,
-                    n_out,
-                    kernel_size=3,
-                    padding=1 if spec.padding == "same" else 0,
-                    bias=spec.norm == "none",
-                )
-            )
-            if spec.norm == "batch":
-                layers.append(nn.BatchNorm2d(n_out))
-            layers.append(_ACTIVATIONS[spec.activation]())
-            if k == 0 and dropout > 0:
-                layers.append(nn.Dropout(dropout))
-        super().__init__(*layers)
-
-
-class Up(nn.Module):
-    """Double the resolution: a transposed convolution, or repetition."""
-
-    def __init__(self, n_in: int, n_out: int, kind: str):
+    def __init__(self, n_in: int, spec: NetworkSpec):
         super().__init__()
-        self.n_out = n_out if kind == "transpose" else n_in
-        self.transpose = (
-            nn.ConvTranspose2d(n_in, n_out, kernel_size=2, stride=2)
-            if kind == "transpose"
-            else None
-        )
+        for level, rate in zip(range(spec.depth), _rates(spec), strict=False):
+            self.append(block_at(level, n_in, spec, rate, is_before_pooling=True))
+            n_in = spec.widths[level]
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Return `x` at twice its resolution."""
-        if self.transpose is not None:
-            up: Tensor = self.transpose(x)
-            return up
-        return functional.interpolate(x, scale_factor=2, mode="nearest")
+    def forward(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what each level passes on to the decoder, and the last pooled."""
+        skips: list[Tensor] = []
+        for block in self:
+            x = block(x)
+            skips.append(x)
+            x = max_pool(x)
+        return skips, x
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """A U-Net as its description says.
 
     Parameters
     ----------
     spec : NetworkSpec
-        The description.
-
-    Notes
-    -----
-    The input must have the size that ``spec.tile_rule`` asks for: multiples of the
-    stride with padding ``same``. The output is logits; what they mean is the business
-    of the target kind.
+        The description, of kind ``unet``.
     """
 
     def __init__(self, spec: NetworkSpec):
-        super().__init__()
-        self.spec = spec
-        rates = spec.dropout or (0.0,) * (2 * spec.depth + 1)
-        n_in = spec.in_channels * spec.stem**2
-        self.encoder = nn.ModuleList()
-        for width, rate in zip(spec.widths[:-1], rates, strict=False):
-            self.encoder.append(Block(n_in, width, spec, rate))
-            n_in = width
-        self.bottom = Block(n_in, spec.widths[-1], spec, rates[spec.depth])
+        super().__init__(spec)
+        assert spec.kind == "unet"
+        rates = _rates(spec)
+        self.encoder: BlockEncoder | ResNetEncoder
+        self.bottom: nn.Module
+        if spec.encoder == "blocks":
+            self.encoder = BlockEncoder(self._n_in, spec)
+            n_in = spec.widths[-2] if spec.depth else self._n_in
+            self.bottom = block_at(
+                spec.depth, n_in, spec, rates[spec.depth], is_before_pooling=True
+            )
+            skips = list(spec.widths[:-1])
+        else:
+            # Its last stage is the bottom already.
+            self.encoder, self.bottom = ResNetEncoder(spec), nn.Identity()
+            skips = self.encoder.n_skips
+        self.up, self.gates = nn.ModuleList(), nn.ModuleList()
+        self.decoder = nn.ModuleList()
         n_in = spec.widths[-1]
-        self.up, self.decoder = nn.ModuleList(), nn.ModuleList()
-        for width, rate in zip(
-            reversed(spec.widths[:-1]), rates[spec.depth + 1 :], strict=True
-        ):
-            up = Up(n_in, width, spec.up)
+        for k, level in enumerate(reversed(range(spec.depth)), start=spec.depth + 1):
+            up = Up(n_in, spec.widths[level], spec)
             self.up.append(up)
-            self.decoder.append(Block(up.n_out + width, width, spec, rate))
-            n_in = width
-        self.head = nn.Conv2d(n_in, spec.out_channels * spec.stem**2, kernel_size=1)
+            if spec.skip == "attention":
+                self.gates.append(AttentionGate(skips[level], n_in, spec))
+            n_joined = up.n_out + skips[level] * (spec.skip != "add")
+            self.decoder.append(block_at(level, n_joined, spec, rates[k]))
+            n_in = spec.widths[level]
+        self.head = self._make_head(n_in, kernel=1 if spec.encoder == "blocks" else 3)
         self._initialise()
 
-    def _initialise(self) -> None:
-        """He-normal weights (He 2015, arXiv 1502.01852, section 2.2), zero biases."""
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits of all maps.
-
-        Parameters
-        ----------
-        x : Tensor of shape (B, C, Y, X), float32
-
-        Returns
-        -------
-        Tensor of shape (B, M, Y', X')
-            Y' = Y and X' = X with padding ``same``, else smaller by twice the context.
-        """
-        if self.spec.stem > 1:
-            x = functional.pixel_unshuffle(x, self.spec.stem)  # (B, 4C, Y/2, X/2)
-        skips: list[Tensor] = []
-        for block in self.encoder:
-            x = block(x)
-            skips.append(x)
-            x = functional.max_pool2d(x, 2)
+    def body(self, x: Tensor) -> Tensor:
+        """Return what the head makes the maps of."""
+        skips, x = self.encoder(x)
         x = self.bottom(x)
-        for up, block in zip(self.up, self.decoder, strict=True):
-            x = up(x)
-            x = block(torch.cat([_centre(skips.pop(), x), x], dim=1))
-        x = self.head(x)
-        if self.spec.stem > 1:
-            x = functional.pixel_shuffle(x, self.spec.stem)
+        for k, (up, block) in enumerate(zip(self.up, self.decoder, strict=True)):
+            skip = skips.pop() if skips else None
+            if self.gates:
+                skip = self.gates[k](skip, x)
+            x = block(self._joined(skip, up(x)))
         return x
+
+    def _joined(self, skip: Tensor | None, x: Tensor) -> Tensor:
+        """Bring a skip and what came up together."""
+        if skip is None:
+            return x
+        skip = _centre(skip, x)
+        return skip + x if self.spec.skip == "add" else torch.cat([skip, x], dim=1)
+
+
+def _rates(spec: NetworkSpec) -> tuple[float, ...]:
+    """Dropout of each block: encoder, bottom, decoder from the bottom up."""
+    return spec.dropout or (0.0,) * (2 * spec.depth + 1)
 
 
 def _centre(skip: Tensor, like: Tensor) -> Tensor:
     """Cut the middle of a skip to the size of what came up (valid padding only)."""
-    top = (skip.shape[-2] - like.shape[-2]) // 2
-    left = (skip.shape[-1] - like.shape[-1]) // 2
-    if top == 0 and left == 0:
+    if skip.shape[2:] == like.shape[2:]:
         return skip
-    return skip[..., top : top + like.shape[-2], left : left + like.shape[-1]]
-
-
-def n_parameters(network: nn.Module) -> int:
-    """Return the number of trainable values: weights and biases."""
-    return sum(p.numel() for p in network.parameters())
+    for axis in range(2, skip.ndim):
+        n = like.shape[axis]
+        skip = skip.narrow(axis, (skip.shape[axis] - n) // 2, n)
+    return skip

@@ -1,0 +1,91 @@
+"""What all networks of the family share: stem, head, start of the weights."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from napari_unetic.networks.blocks import convolution
+
+if TYPE_CHECKING:
+    from napari_unetic.networks.spec import NetworkSpec
+
+
+class Network(nn.Module):
+    """A network as its description says; see `napari_unetic.networks.build`.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The description.
+
+    Notes
+    -----
+    The input must have the size that ``spec.tile_rule`` asks for: multiples of the
+    stride with padding ``same``. The output is logits; what they mean is the business
+    of the target kind.
+
+    References
+    ----------
+    Shi et al.: Real-Time Single Image and Video Super-Resolution Using an Efficient
+    Sub-Pixel Convolutional Neural Network. CVPR 2016, arXiv 1609.05158, section 3.2
+    (the pixel shuffle, here undone in the stem and applied at the output).
+    """
+
+    head: nn.Module
+
+    def __init__(self, spec: NetworkSpec):
+        super().__init__()
+        self.spec = spec
+
+    @property
+    def _n_in(self) -> int:
+        """Channels after the stem."""
+        return self.spec.in_channels * self.spec.stem**2
+
+    def _make_head(self, n_in: int, kernel: int = 1) -> nn.Module:
+        """Return the convolution that makes the maps."""
+        n_out = self.spec.out_channels * self.spec.stem**2
+        return convolution(n_in, n_out, self.spec, kernel=kernel)
+
+    def _initialise(self) -> None:
+        """He-normal weights (He 2015, arXiv 1502.01852, section 2.2), zero biases."""
+        for module in self.modules():
+            if isinstance(module, _WEIGHTED) and not module.weight.is_meta:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    @abstractmethod
+    def body(self, x: Tensor) -> Tensor:
+        """Return what the head makes the maps of."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits of all maps.
+
+        Parameters
+        ----------
+        x : Tensor of shape (B, C, Y, X) or (B, C, Z, Y, X), float32
+
+        Returns
+        -------
+        Tensor of shape (B, M, Y', X') or (B, M, Z', Y', X')
+            As large as `x` with padding ``same``, else smaller by twice the context.
+        """
+        if self.spec.stem > 1:
+            x = functional.pixel_unshuffle(x, self.spec.stem)  # (B, 4C, Y/2, X/2)
+        x = self.head(self.body(x))
+        if self.spec.stem > 1:
+            x = functional.pixel_shuffle(x, self.spec.stem)
+        return x
+
+
+_WEIGHTED = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d
+
+
+def n_parameters(network: nn.Module) -> int:
+    """Return the number of trainable values: weights and biases."""
+    return sum(p.numel() for p in network.parameters())
