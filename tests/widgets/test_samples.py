@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import PIL.Image
@@ -12,6 +14,47 @@ import pytest
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets import samples
+
+
+@pytest.mark.parametrize(
+    ("sample", "name", "scale", "units"),
+    [
+        (samples.nuclei, "nuclei", [0.65] * 2, ["micrometer"] * 2),
+        (samples.nuclei_stack, "nuclei stack", [2, 0.65, 0.65], ["micrometer"] * 3),
+        (
+            samples.nuclei_timelapse,
+            "nuclei time series",
+            [5, 0.65, 0.65],
+            ["minute", "micrometer", "micrometer"],
+        ),
+    ],
+)
+def test_generated_nuclei(
+    sample: Callable[[], list[Any]], name: str, scale: list[float], units: list[str]
+) -> None:
+    """Image over hidden truth, both at the same place and in the same units."""
+    (labels, truth, labels_kind), (image, shown, image_kind) = sample()
+    assert (labels_kind, image_kind) == ("labels", "image")
+    assert labels.shape == image.shape and labels.ndim == len(scale)
+    assert labels.max() > 20
+    place = {"scale": scale, "units": units}
+    place["axis_labels"] = {2: ["y", "x"], 3: ["z", "y", "x"]}[len(scale)]
+    if "minute" in units:
+        place["axis_labels"][0] = "t"
+    assert shown == {"name": name, **place}
+    assert truth == {"name": f"{name} truth", "visible": False, **place}
+
+
+@pytest.mark.usefixtures("napari_layers")
+def test_napari_takes_the_generated_samples() -> None:
+    """Layers of anisotropic voxels and of minutes can be made of them."""
+    from napari.layers import Layer
+
+    for sample in (samples.nuclei, samples.nuclei_stack, samples.nuclei_timelapse):
+        truth, image = (Layer.create(*data) for data in sample())
+        assert image.units == truth.units
+        np.testing.assert_array_equal(image.scale, truth.scale)
+        assert image.axis_labels == truth.axis_labels
 
 
 def png(array: np.ndarray) -> bytes:

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.axes import PixelSize, check_axes
 from napari_unetic.errors import UneticError
+from napari_unetic.instances.tally import (
+    Pixels,
+    ReadWindow,
+    Tally,
+    added,
+    nothing,
+    tally_plane,
+)
 
-Table = dict[str, NDArray[Any]]
+Table: TypeAlias = dict[str, NDArray[Any]]
 
 
 def measure(
@@ -20,6 +29,7 @@ def measure(
     *,
     axes: str | None = None,
     is_planar: bool = False,
+    shape: bool = False,
 ) -> Table:
     """Measure every object of a label image.
 
@@ -36,6 +46,8 @@ def measure(
     is_planar : bool
         Whether each object lies in one plane, so that it has an area also where there
         is Z.
+    shape : bool
+        Whether to add ``eccentricity`` and ``solidity``.
 
     Returns
     -------
@@ -46,6 +58,9 @@ def measure(
         - ``centroid_<axis>``, in pixels from the centre of the first;
         - ``bbox_min_<axis>``, ``bbox_max_<axis>``: half-open, in pixels;
         - ``equivalent_diameter``: of the circle (ball) of the same size, in pixels;
+        - on demand ``eccentricity`` of the ellipse with the same second moments, 0 of
+          a circle to 1 of a line, and ``solidity``, the share of the pixels of its
+          convex hull that the object fills;
         - ``mean_intensity``, ``min_intensity``, ``max_intensity``, with ``_c<n>``
           appended where there is a channel axis;
         - with a pixel size: size, centroid and diameter again, the unit appended to
@@ -54,64 +69,130 @@ def measure(
     Raises
     ------
     UneticError
-        If the labels are not integers or a shape does not fit.
+        If the labels are not integers from 0 up or a shape does not fit.
+
+    Notes
+    -----
+    An object of several planes is one row. Its size is the mean over the frames (T)
+    that it is in; its eccentricity and solidity are those of its sections, averaged
+    over their pixels; all else is over all its pixels.
     """
-    if labels.dtype.kind not in "bui":
-        raise UneticError(
-            f"Expected labels of whole numbers, got dtype {labels.dtype}; "
-            "convert them to integers first."
+    if image is None:
+        return measure_planes(
+            labels, None, pixel_size, axes=axes, is_planar=is_planar, shape=shape
         )
+    has_channels = image.shape != labels.shape
+    if has_channels and (
+        image.ndim != labels.ndim + 1
+        or image.shape[:-3] + image.shape[-2:] != labels.shape
+    ):
+        raise UneticError(
+            f"Expected an image of the labels' shape {labels.shape}, channels before Y "
+            f"and X if any, got {image.shape}; measure labels on the image they came "
+            "from."
+        )
+
+    def read(plane: tuple[int, ...], rows: slice, columns: slice) -> NDArray[Any]:
+        at: tuple[Any, ...] = (*plane, ..., rows, columns)
+        window: NDArray[Any] = image[at]
+        return window
+
+    return measure_planes(
+        labels, read, pixel_size, axes=axes, is_planar=is_planar, shape=shape
+    )
+
+
+def measure_planes(
+    labels: NDArray[Any],
+    read: ReadWindow | None = None,
+    pixel_size: PixelSize | None = None,
+    *,
+    axes: str | None = None,
+    is_planar: bool = False,
+    shape: bool = False,
+) -> Table:
+    """Measure every object on an image that is read window by window.
+
+    The other parameters, columns and errors are those of `measure`.
+
+    Parameters
+    ----------
+    labels : ndarray of shape ([T, ][Z, ]Y, X), integer
+        Label image; 0 is background. It may be lazy: of it too one window is taken at
+        a time.
+    read : callable, optional
+        ``read(plane, rows, columns)`` returns the pixels of a window, of shape (Y, X)
+        or (C, Y, X): `plane` is an index along the axes before Y and X, the others are
+        slices. Called at most once for a pixel, in ascending order, for windows of
+        whole rows that hold objects, and first for the window of one pixel that tells
+        channels and dtype.
+    pixel_size, axes, is_planar, shape
+        As in `measure`.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (N,)
+        The columns of `measure`.
+    """
     letters = check_axes(axes or "TZYX"[-max(labels.ndim, 2) :], labels.ndim).lower()
-    where = np.flatnonzero(labels)
-    ids, groups = _groups(labels.ravel()[where])
-    n = len(ids)
-    size = np.bincount(groups, minlength=n)
+    if not letters.endswith("yx"):
+        raise UneticError(
+            f"Expected labels with Y and X last, got axes {letters.upper()}; transpose "
+            "them first."
+        )
+    pixels = None
+    if read is not None and 0 not in labels.shape:
+        pixels = Pixels.probed(read, labels.ndim - 2)
+    total = nothing(letters, pixels, shape=shape)
+    total.sums["n_frames"] = np.zeros(0)
+    for frame in _frames(labels.shape[:-2], letters):
+        planes = [tally_plane(labels, at, letters, pixels, shape=shape) for at in frame]
+        tally = added([nothing(letters, pixels, shape=shape), *planes])
+        # Once a frame, however many planes of it an object is in.
+        tally.sums["n_frames"] = np.ones(len(tally.ids))
+        total = added([total, tally])
+    return _table(total, letters, pixels, pixel_size, is_planar)
+
+
+def _frames(shape: tuple[int, ...], letters: str) -> Iterator[list[tuple[int, ...]]]:
+    """Yield the planes of each frame, or all planes where there is no time."""
+    planes = list(np.ndindex(shape))
+    if "t" not in letters:
+        yield planes
+        return
+    axis = letters.index("t")
+    for index in range(shape[axis]):
+        yield [plane for plane in planes if plane[axis] == index]
+
+
+def _table(
+    total: Tally,
+    letters: str,
+    pixels: Pixels | None,
+    pixel_size: PixelSize | None,
+    is_planar: bool,
+) -> Table:
+    """Return the columns that follow from what was added up."""
+    n_pixels, n_frames = total.sums["size"], total.sums["n_frames"]
     is_solid = "z" in letters and not is_planar
-    size_name = "volume" if is_solid else "area"
-    table: Table = {"index": ids, size_name: size}
-    for letter, at in zip(letters, np.unravel_index(where, labels.shape), strict=True):
-        table[f"centroid_{letter}"] = np.bincount(groups, at, minlength=n) / size
-        low, high = _extremes(groups, at, n)
-        table[f"bbox_min_{letter}"], table[f"bbox_max_{letter}"] = low, high + 1
+    size = n_pixels.astype(np.int64) if (n_frames == 1).all() else n_pixels / n_frames
+    table: Table = {"index": total.ids, "volume" if is_solid else "area": size}
+    for letter in letters:
+        table[f"centroid_{letter}"] = total.sums[letter] / n_pixels
+        table[f"bbox_min_{letter}"] = total.lows[letter]
+        table[f"bbox_max_{letter}"] = total.highs[letter] + 1
     table["equivalent_diameter"] = _diameter(size, is_solid)
-    if image is not None:
-        for suffix, channel in _channels(image, labels.shape):
-            values = channel.ravel()[where]
-            low, high = _extremes(groups, values, n)
-            table[f"mean_intensity{suffix}"] = (
-                np.bincount(groups, values, minlength=n) / size
-            )
-            table[f"min_intensity{suffix}"], table[f"max_intensity{suffix}"] = low, high
+    for name in ("eccentricity", "solidity"):
+        if name in total.sums:
+            table[name] = total.sums[name] / n_pixels
+    for suffix in pixels.suffixes if pixels is not None else ():
+        name = "intensity" + suffix
+        table["mean_" + name] = total.sums[name] / n_pixels
+        table["min_" + name] = total.lows[name]
+        table["max_" + name] = total.highs[name]
     if pixel_size is not None:
         table |= _physical(table, letters, pixel_size, is_solid)
     return table
-
-
-def _groups(values: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the labels, ascending, and each value's position among them."""
-    if values.size and int(values.min()) < 0:
-        raise UneticError(
-            f"Expected labels from 0 up, got {values.min()}; "
-            "set pixels without an object to 0."
-        )
-    if values.size == 0 or int(values.max()) > 4 * values.size + 65_536:
-        ids, groups = np.unique(values, return_inverse=True)
-        return ids.astype(np.int64), groups.astype(np.int64)
-    # Counting is far cheaper than sorting where the labels are not sparse.
-    used = np.bincount(values) > 0
-    return np.flatnonzero(used), (np.cumsum(used) - 1)[values]
-
-
-def _extremes(
-    groups: NDArray[np.int64], values: NDArray[Any], n: int
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the least and the greatest value of each group; none is empty."""
-    start = np.zeros(n, dtype=values.dtype)
-    start[groups] = values
-    low, high = start.copy(), start
-    np.minimum.at(low, groups, values)
-    np.maximum.at(high, groups, values)
-    return low, high
 
 
 def _diameter(size: NDArray[Any], is_ball: bool) -> NDArray[np.float64]:
@@ -119,25 +200,6 @@ def _diameter(size: NDArray[Any], is_ball: bool) -> NDArray[np.float64]:
         np.cbrt(6 * size / np.pi) if is_ball else np.sqrt(4 * size / np.pi)
     )
     return diameter
-
-
-def _channels(
-    image: NDArray[Any], shape: tuple[int, ...]
-) -> list[tuple[str, NDArray[Any]]]:
-    """Return each channel with the suffix of its columns."""
-    if image.dtype.kind not in "buif":
-        raise UneticError(
-            f"Expected an image of integers or real numbers, got dtype {image.dtype}; "
-            "convert it first."
-        )
-    if image.shape == shape:
-        return [("", image)]
-    if image.ndim == len(shape) + 1 and image.shape[:-3] + image.shape[-2:] == shape:
-        return [(f"_c{c}", image[..., c, :, :]) for c in range(image.shape[-3])]
-    raise UneticError(
-        f"Expected an image of the labels' shape {shape}, channels before Y and X if "
-        f"any, got {image.shape}; measure labels on the image they came from."
-    )
 
 
 def _physical(
