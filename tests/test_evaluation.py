@@ -220,7 +220,18 @@ def perfect(monkeypatch):
         seen.append((image, settings, torch.get_num_threads()))
         for tile in range(3):
             yield Step(tile + 1, 3, "tile", notice="Mind the gap." if tile else "")
-        return Segmentation(np.asarray(image.data), "YX", 2, 2.0, {}, ("Dim image.",))
+        labels = np.asarray(image.data)
+        return Segmentation(
+            labels=labels,
+            axes="YX",
+            extent=tuple(slice(0, size) for size in labels.shape),
+            full_shape=labels.shape,
+            n_objects=2,
+            scores=np.ones(2, np.float32),
+            seconds=2.0,
+            provenance={},
+            notices=("Dim image.",),
+        )
 
     monkeypatch.setattr("napari_unetic.predict.segment_steps", segment_steps)
     return seen

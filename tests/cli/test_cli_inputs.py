@@ -114,7 +114,7 @@ def test_only_results_are_refused(here: Path) -> None:
     """A folder of results alone has nothing to segment."""
     touch("d/a_labels.tif")
 
-    with pytest.raises(UneticError, match=r"got only label files .* in d;"):
+    with pytest.raises(UneticError, match=r"got only results \(.*\) in d;"):
         plan(["d"], None, SUFFIXES)
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from numpy.typing import NDArray
 
-from napari_unetic import read_image, segment
+from napari_unetic import SegmentSettings, read_image, segment, settings_from
 from napari_unetic.image.reading import read_labels
 
 
@@ -80,7 +83,7 @@ def test_a_second_run_takes_no_results(unetic, images, threshold_model) -> None:
 
     assert ended.code == 0
     assert "3 skipped" in ended.out
-    assert ended.err.startswith("note: 3 files named *_labels.tif are results")
+    assert ended.err.startswith("note: 3 files named *_labels.tif or *_maps.tif are")
     assert len(list(images.rglob("*_labels.tif"))) == 3
 
 
@@ -188,26 +191,132 @@ def test_axes_can_be_given(unetic, tmp_path, squares, threshold_model) -> None:
     assert "15 objects" in ended.out
 
 
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        pytest.param("--diameter", 20, id="diameter"),
-        pytest.param("--tile", 64, id="tile"),
-        pytest.param("--threads", 1, id="threads"),
-    ],
-)
+OPTIONS = {
+    "axes": ["--axes", "YX"],
+    "channel": ["--channel", "0"],
+    "plane": ["--plane", "1"],
+    "region": ["--region", "0,0,24,15"],
+    "diameter": ["--diameter", "20"],
+    "pixel_size": ["--pixel-size", "0.4"],
+    "sensitivity": ["--sensitivity", "0.9"],
+    "splitting": ["--splitting", "0.1"],
+    "smallest": ["--smallest", "60"],
+    "fill_holes": ["--no-fill-holes"],
+    "drop_border": ["--drop-border"],
+    "link": ["--link"],
+    "device": ["--device", "cpu"],
+    "tile": ["--tile", "64"],
+}
+"""An option for each setting, as one would type it."""
+
+
+def test_every_setting_is_tried() -> None:
+    """No option is left out of the test below."""
+    assert list(OPTIONS) == list(SegmentSettings.model_fields)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
 def test_settings_reach_the_core(
-    unetic, images, threshold_model, option: str, value: int
+    unetic, tmp_path, squares, threshold_model, name: str
 ) -> None:
-    """Each option changes the labels as the same keyword does in Python."""
-    ended = unetic(
-        "segment", images / "a.png", "--model", threshold_model, option, value
+    """Each option gives the labels that the same keyword gives in Python."""
+    image = np.maximum(squares, 4 * np.indices(squares.shape)[1].astype(np.uint8))
+    image[4, 4] = 0
+    if name in {"plane", "link"}:
+        image = np.stack([image, squares])
+    source = tmp_path / "a.tif"
+    tifffile.imwrite(source, image, metadata={"axes": "ZYX"[-image.ndim :]})
+    model = threshold_model
+    if name == "pixel_size":
+        model = shutil.copytree(threshold_model, tmp_path / "sized")
+        path = model / "model.json"
+        described = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps(described | {"pixel_size_um": 0.2}))
+
+    ended = unetic("segment", source, "--model", model, *OPTIONS[name])
+
+    assert ended.code == 0, ended.err
+    typed = OPTIONS[name]
+    value: object = typed[1] if len(typed) > 1 else not typed[0].startswith("--no-")
+    expected = segment(read_image(source), model, **{name: value})
+    np.testing.assert_array_equal(read_labels(tmp_path / "a_labels.tif"), expected)
+    assert expected.any()
+
+
+def test_settings_are_kept_in_the_file(unetic, images, threshold_model) -> None:
+    """What was typed can be read from the labels, and gives them again."""
+    command = ("segment", images / "b.tif", "--model", threshold_model)
+
+    ended = unetic(*command, "--axes", "YX", "--region", "0,0,24,15", "--smallest", 9)
+
+    assert ended.code == 0, ended.err
+    with tifffile.TiffFile(images / "b_labels.tif") as tiff:
+        text = ElementTree.fromstring(tiff.ome_metadata).find(".//{*}Description").text
+    settings = settings_from(json.loads(text))
+    assert settings.changed() == {
+        "axes": "YX",
+        "region": [0, 0, 24, 15],
+        "smallest": 9,
+    }
+    np.testing.assert_array_equal(
+        read_labels(images / "b_labels.tif"),
+        segment(read_image(images / "b.tif"), threshold_model, **dict(settings)),
     )
 
-    keyword = {} if option == "--threads" else {option.strip("-"): value}
-    expected = segment(read_image(images / "a.png"), threshold_model, **keyword)
+
+def test_threads_change_no_labels(unetic, images, threshold_model) -> None:
+    """Where torch is limited to a thread, it has its own number again afterwards."""
+    before = torch.get_num_threads()
+
+    ended = unetic(
+        "segment", images / "a.png", "--model", threshold_model, "--threads", 1
+    )
+
     assert ended.code == 0, ended.err
-    np.testing.assert_array_equal(read_labels(images / "a_labels.tif"), expected)
+    assert torch.get_num_threads() == before
+    assert read_labels(images / "a_labels.tif").max() == 3
+
+
+def test_maps_are_written_beside_the_labels(unetic, images, threshold_model) -> None:
+    """As float32 channels with names, as Python's own; never taken as input."""
+    command = ("segment", images, "--model", threshold_model, "--maps")
+
+    ended = unetic(*command)
+
+    assert ended.code == 0, ended.err
+    written = images / "sub" / "c_maps.tif"
+    image = read_image(written)
+    _, expected = segment(
+        read_image(images / "sub" / "c.tif"), threshold_model, keep_maps=True
+    )
+    assert image.axes == "CYX"
+    np.testing.assert_array_equal(np.asarray(image.data), expected, strict=True)
+    with tifffile.TiffFile(written) as tiff:
+        assert "contact" in tiff.ome_metadata and "weights_sha256" in tiff.ome_metadata
+    again = unetic(*command)
+    assert "3 skipped" in again.out
+    assert len(list(images.rglob("*_maps.tif"))) == 3
+
+
+def test_maps_leave_labels_as_they_are(unetic, images, threshold_model) -> None:
+    """Where labels exist and maps do not, the maps alone are written."""
+    command = ("segment", images / "a.png", "--model", threshold_model)
+    (images / "a_labels.tif").write_text("corrected by hand")
+
+    ended = unetic(*command, "--maps")
+
+    assert ended.code == 0, ended.err
+    assert (images / "a_labels.tif").read_text() == "corrected by hand"
+    assert read_image(images / "a_maps.tif").axes == "CYX"
+
+
+def test_maps_of_a_named_file(unetic, images, threshold_model) -> None:
+    """-o NAME.tif has its maps in NAME_maps.tif."""
+    out = images.parent / "mine.tif"
+
+    unetic("segment", images / "a.png", "-o", out, "--model", threshold_model, "--maps")
+
+    assert (images.parent / "mine_maps.tif").exists()
 
 
 def test_nothing_half_written_is_left(
@@ -230,8 +339,16 @@ def test_nothing_half_written_is_left(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        pytest.param(["--tile", "0"], "--tile: expected a whole number", id="tile"),
-        pytest.param(["--diameter", "-3"], "expected a number above 0", id="diameter"),
+        pytest.param(["--tile", "0"], "a tile of at least 64 pixels", id="tile"),
+        pytest.param(["--diameter", "-3"], "a diameter above 0", id="diameter"),
+        pytest.param(["--sensitivity", "2"], "a sensitivity of at most 1", id="bound"),
+        pytest.param(["--smallest", "few"], "smallest to be a whole number", id="kind"),
+        pytest.param(["--region", "9,9,1,1"], "y1 above y0", id="region"),
+        pytest.param(["--region", "99,0,120,9"], "covers no pixel", id="outside"),
+        pytest.param(["--plane", "1"], "Expected", id="plane"),
+        pytest.param(
+            ["--diameter", "9", "--pixel-size", "1"], "got both", id="two scales"
+        ),
         pytest.param(["--device", "tpu"], "invalid choice: 'tpu'", id="device"),
         pytest.param(["--json", "no/x.json"], "in an existing folder", id="json"),
         pytest.param(["--model", "nucleii"], "got 'nucleii'", id="model"),

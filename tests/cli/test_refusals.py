@@ -334,8 +334,7 @@ TABLE = [
     Refusal(
         "a diameter below 0",
         f"{SEGMENT} cells.tif --diameter -3",
-        "argument --diameter: expected a number above 0, got '-3' (see 'unetic segment "
-        "--help').",
+        "Expected a diameter above 0, got '-3'; correct diameter.",
         image("cells.tif"),
     ),
     Refusal(

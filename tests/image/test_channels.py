@@ -18,6 +18,14 @@ def test_colour_is_weighted_to_grey() -> None:
     assert grey[0, 0, 0] == pytest.approx(0.299 * 10 + 0.587 * 20 + 0.114 * 30)
 
 
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_one_colour_can_be_chosen(channel: int) -> None:
+    """Red, green or blue comes as it is, in its own dtype, and is not weighted."""
+    chosen = to_channels(WINDOW, 1, rgb=True, channel=channel)
+    assert chosen.dtype == np.uint8
+    assert (chosen == 10 * (channel + 1)).all() and chosen.shape == (1, 2, 2)
+
+
 def test_one_channel_is_taken_or_repeated() -> None:
     """A chosen channel goes to a grey model alone and to a colour model thrice."""
     assert (to_channels(WINDOW, 1, channel=2) == 30).all()

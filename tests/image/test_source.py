@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,6 +112,90 @@ def test_only_the_window_is_read() -> None:
     assert data.asked == []
     image.read((7,), None, slice(0, 10), slice(0, 10))
     assert data.asked == [(7, slice(0, 10), slice(0, 10))]
+
+
+class _Stored:
+    """An array as zarr and HDF5 have it: slices, whole numbers, no transposition."""
+
+    def __init__(self, data: np.ndarray[Any, Any]):
+        self._data, self.shape, self.ndim = data, data.shape, data.ndim
+        self.dtype = data.dtype
+        self.n_read = 0
+
+    def __getitem__(self, key: Any, /) -> Any:
+        assert all(isinstance(part, int | slice) for part in key)
+        window = self._data[key]
+        self.n_read += window.size
+        return window
+
+
+@pytest.mark.parametrize("axes", ["YXC", "CXY", "ZYXC", "XYTZ", "YXCZT"])
+def test_what_cannot_be_transposed_is_read_in_parts(axes: str) -> None:
+    """Each window is asked for in the array's own order, and nothing else is."""
+    sizes = dict(zip("TZCYX", (2, 3, 5, 11, 7), strict=True))
+    array = np.arange(np.prod([sizes[a] for a in axes])).reshape(
+        [sizes[a] for a in axes]
+    )
+    stored = _Stored(array)
+    image, plain = as_image(stored, axes), as_image(array, axes)
+    assert (image.axes, image.data.shape) == (plain.axes, plain.data.shape)
+    assert (image.data.ndim, image.data.dtype) == (plain.data.ndim, array.dtype)
+    assert stored.n_read == 0
+    for plane in plain.planes():
+        found = image.read(plane, None, slice(2, 9), slice(None, None, 3))
+        expected = plain.read(plane, None, slice(2, 9), slice(None, None, 3))
+        np.testing.assert_array_equal(found, expected)
+    assert stored.n_read == array.size // 77 * 7 * 3
+    np.testing.assert_array_equal(np.asarray(image.data), np.asarray(plain.data))
+    np.testing.assert_array_equal(image.data[..., 3], np.asarray(plain.data)[..., 3])
+    np.testing.assert_array_equal(image.data[-1], np.asarray(plain.data)[-1])
+
+
+def test_alpha_and_booleans_of_stored_arrays_are_dealt_with_as_they_are_read() -> None:
+    """No channel but those asked for is read."""
+    array = np.random.default_rng(0).random((6, 9, 4)) > 0.5
+    stored = _Stored(array)
+    image = as_image(stored)
+    assert (image.axes, image.n_channels, image.rgb) == ("CYX", 3, True)
+    assert image.data.dtype == np.uint8 and stored.n_read == 0
+    np.testing.assert_array_equal(image.read(), array[..., :3].transpose(2, 0, 1))
+    assert image.read().dtype == np.uint8
+    np.testing.assert_array_equal(image.data[-1], array[..., 2])
+    stored.n_read = 0
+    np.testing.assert_array_equal(image.read((), (1,))[0], array[..., 1])
+    assert stored.n_read == 6 * 9
+    np.testing.assert_array_equal(
+        image.read((), (2, 0)), array[..., [2, 0]].transpose(2, 0, 1)
+    )
+
+
+def test_dask_is_computed_by_window() -> None:
+    """Only the chunks of a window are computed, whatever the order of the axes."""
+    dask = pytest.importorskip("dask.array")
+    computed: list[tuple[int, ...]] = []
+
+    def block(block_info: Any = None) -> Any:
+        computed.append(tuple(block_info[None]["chunk-location"]))
+        return np.full(block_info[None]["chunk-shape"], len(computed), np.uint16)
+
+    lazy = dask.map_blocks(
+        block, chunks=((10,) * 5, (10,) * 4, (3,)), dtype=np.uint16, meta=np.empty(0)
+    )
+    computed.clear()
+    image = as_image(lazy)
+    assert image.data.shape == (3, 50, 40) and computed == []
+    window = image.read((), None, slice(12, 18), slice(5, 15))
+    assert window.shape == (3, 6, 10)
+    assert sorted(computed) == [(1, 0, 0), (1, 1, 0)]
+
+
+def test_a_memory_map_stays_one(tmp_path: Path) -> None:
+    """Transposed, without alpha, of booleans: no copy is made of the file."""
+    file = np.memmap(tmp_path / "image.raw", np.bool_, "w+", shape=(30, 20, 4))
+    image = as_image(file)
+    assert image.data.shape == (3, 30, 20) and image.data.dtype == np.uint8
+    assert isinstance(image.data, np.ndarray)
+    assert np.shares_memory(image.data, file)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,24 @@ def test_the_last_tile_reads_no_further_than_the_next_multiple() -> None:
     assert cover(300, 100, SMALL)[-1].read_stop == 300
 
 
+@pytest.mark.parametrize("rule", [SAME, SMALL, VALID], ids=["same", "small", "valid"])
+def test_a_part_is_cut_as_the_whole_is(rule: TileRule) -> None:
+    """Its pixels are written once, from windows on the grid of the whole axis."""
+    for first, end in ((0, 300), (5, 6), (17, 130), (299, 300), (64, 128)):
+        spans = cover(300, 32, rule, slice(first, end))
+        assert [s.start for s in spans] == [first] + [s.stop for s in spans[:-1]]
+        assert spans[-1].stop == end
+        for span in spans:
+            assert (span.read_start + rule.context) % rule.stride == 0
+            output = span.read_stop - span.read_start - 2 * rule.context
+            assert output % rule.stride == rule.remainder
+            at = span.start - span.read_start - rule.context
+            assert span.offset == at >= 0 and at + span.stop - span.start <= output
+            beyond = min(300, span.stop + rule.halo)
+            assert span.read_start <= max(0, span.start - rule.halo)
+            assert span.read_stop >= beyond
+
+
 def test_tiles_write_a_plane_once() -> None:
     """Painting every tile's written part gives ones everywhere."""
     painted = np.zeros((75, 41), int)

@@ -7,7 +7,13 @@ import torch
 
 from napari_unetic.errors import UneticError
 from napari_unetic.networks import device as module
-from napari_unetic.networks.device import choose_device, has_native_bfloat16
+from napari_unetic.networks.device import (
+    choose_device,
+    empty_cache,
+    free_on,
+    has_native_bfloat16,
+    is_out_of_memory,
+)
 
 
 def test_auto_says_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,13 +22,15 @@ def test_auto_says_why_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     chosen = choose_device()
     assert chosen.name == "cpu"
-    assert chosen.reason.startswith("CPU: this ") or "torch has" in chosen.reason
+    assert chosen.reason.startswith(("CPU: this ", "CPU: torch has "))
+    assert choose_device("cpu").reason == "CPU: asked for"
 
 
 def test_auto_takes_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA comes before the CPU."""
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device().name == "cuda"
+    chosen = choose_device()
+    assert (chosen.name, chosen.reason) == ("cuda", "CUDA: found by torch")
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,3 +62,38 @@ def test_bfloat16_is_native_only_with_its_own_instructions(
         module.torch.cpu, "get_capabilities", lambda: capabilities, raising=False
     )
     assert has_native_bfloat16(torch.device("cpu")) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), True),
+        (RuntimeError("MPS backend out of memory (MPS allocated: 5 GB)"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (MemoryError(), True),
+        (RuntimeError("Given groups=1, weight of size [4, 4, 3, 3]"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_other_errors(
+    error: Exception, expected: bool
+) -> None:
+    """Whichever library met it."""
+    assert is_out_of_memory(error) is expected
+
+
+def test_the_error_of_this_torch_is_known() -> None:
+    """A tensor that no machine holds fails as a lack of memory."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**48)
+    assert is_out_of_memory(caught.value)
+
+
+def test_asking_what_is_free_starts_no_gpu() -> None:
+    """A CPU has no memory of its own, and a GPU that is not used is not asked."""
+    assert free_on(torch.device("cpu")) is None
+    if not torch.cuda.is_initialized():
+        assert free_on(torch.device("cuda")) is None
+    empty_cache(torch.device("cpu"))

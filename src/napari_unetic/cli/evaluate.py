@@ -5,11 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from napari_unetic.cli.options import add_device, add_pairs
+from napari_unetic.cli.options import (
+    add_model,
+    add_pairs,
+    add_settings,
+    add_threads,
+    chosen_settings,
+)
 from napari_unetic.cli.progress import Progress
 from napari_unetic.cli.results import check_json, write_json
-from napari_unetic.cli.segment import add_model
 from napari_unetic.steps import drain
+
+SETTINGS = ("channel", "diameter", "pixel_size", "device", "tile")
+"""The settings of a segmentation that can be evaluated; all else is the model's."""
 
 
 def add_parser(commands: Any) -> None:
@@ -21,7 +29,8 @@ def add_parser(commands: Any) -> None:
     )
     add_pairs(parser)
     add_model(parser)
-    add_device(parser)
+    add_settings(parser, SETTINGS)
+    add_threads(parser)
     parser.add_argument(
         "--json", metavar="FILE", help="also write all scores to FILE, as JSON"
     )
@@ -35,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from napari_unetic.pairs.readers import read_pairs
 
     json_path = check_json(arguments.json)
+    settings = chosen_settings(arguments, SETTINGS)
     with Progress("evaluate") as progress:
         pairs = read_pairs(
             arguments.data,
@@ -47,11 +57,11 @@ def run(arguments: argparse.Namespace) -> int:
             evaluate_steps(
                 pairs,
                 model,
-                channel=arguments.channel,
-                pixel_size=arguments.pixel_size,
-                diameter=arguments.diameter,
-                device=arguments.device,
-                tile=arguments.tile,
+                channel=settings.channel,
+                pixel_size=settings.pixel_size,
+                diameter=settings.diameter,
+                device=settings.device,
+                tile=settings.tile,
                 threads=arguments.threads,
             ),
             progress,

@@ -11,7 +11,8 @@ from pathlib import Path
 from napari_unetic.cli.options import UsageError
 
 LABELS_ENDING = "_labels.tif"
-"""Ending of the names of results; files with it are never taken as input."""
+MAPS_ENDING = "_maps.tif"
+"""Endings of the names of results; files with them are never taken as input."""
 
 _MAGIC = frozenset("*?[")
 
@@ -22,6 +23,12 @@ class Job:
 
     source: Path
     output: Path
+
+    @property
+    def maps(self) -> Path:
+        """Where the maps go, beside the labels: ``NAME_maps.tif``."""
+        stem = self.output.stem.removesuffix(Path(LABELS_ENDING).stem)
+        return self.output.with_name(stem + MAPS_ENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class _Found:
 
 def is_result(path: Path) -> bool:
     """Whether a file is named like a result of this program."""
-    return path.name.lower().endswith((LABELS_ENDING, LABELS_ENDING + "f"))
+    endings = (LABELS_ENDING, MAPS_ENDING)
+    return path.name.lower().endswith((*endings, *(f"{e}f" for e in endings)))
 
 
 def is_tiff_name(text: str | Path) -> bool:
@@ -98,8 +106,8 @@ def plan(inputs: Sequence[str], out: str | None, suffixes: Sequence[str]) -> Pla
     results = {item.path.resolve() for item in found if is_result(item.path)}
     if not images:
         raise UsageError(
-            f"Expected images to segment, got only label files ({LABELS_ENDING}) in "
-            f"{_listed(inputs)}; name the images themselves."
+            f"Expected images to segment, got only results (*{LABELS_ENDING}, "
+            f"*{MAPS_ENDING}) in {_listed(inputs)}; name the images themselves."
         )
     jobs = tuple(_jobs(images, out))
     _refuse_clashes(jobs)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any, get_args
 
 from napari_unetic.errors import UneticError
-
-DEVICES = ("auto", "cpu", "cuda", "mps")
-"""Choices of ``--device``; ``auto`` takes the fastest that works."""
+from napari_unetic.settings import SegmentSettings, segment_settings
 
 
 class UsageError(UneticError):
@@ -74,14 +73,73 @@ def id_list(text: str) -> str:
     return text
 
 
+_METAVARS = {
+    "axes": "AXES",
+    "channel": "C",
+    "plane": "P",
+    "region": "R",
+    "diameter": "PX",
+    "pixel_size": "UM",
+    "sensitivity": "S",
+    "splitting": "S",
+    "smallest": "PX",
+    "tile": "PX",
+}
+
+
+def add_settings(parser: argparse.ArgumentParser, names: Sequence[str]) -> None:
+    """Add an option for each of the named settings of a segmentation.
+
+    Their values stay texts until `chosen_settings`, which knows what they must be.
+    """
+    for name in names:
+        field = SegmentSettings.model_fields[name]
+        option: dict[str, Any] = {"metavar": _METAVARS.get(name)}
+        shown = str(field.default)
+        if field.annotation is bool:
+            option = {"action": argparse.BooleanOptionalAction}
+            shown = "yes" if field.default else "no"
+        elif name not in _METAVARS:
+            option = {"choices": get_args(field.annotation)}
+        flag = f"--{name.replace('_', '-')}"
+        action = parser.add_argument(flag, default=field.default, **option)
+        # Set here, since Python before 3.13 adds the default to switches by itself.
+        said = (field.description or "").rstrip(".").replace("%", "%%")
+        default = "" if field.default is None else f" (default: {shown})"
+        action.help = said[:1].lower() + said[1:] + default
+
+
+def chosen_settings(
+    arguments: argparse.Namespace, names: Sequence[str]
+) -> SegmentSettings:
+    """Return the settings that the options of `add_settings` were given.
+
+    Raises
+    ------
+    UneticError
+        If a value is out of bounds or two exclude each other.
+    """
+    return segment_settings(**{name: getattr(arguments, name) for name in names})
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``."""
+    parser.add_argument(
+        "--model",
+        default="nuclei",
+        metavar="M",
+        help="name or folder of a model (default: nuclei)",
+    )
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Add ``--device`` and ``--threads``."""
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        default="auto",
-        help="where the network runs (default: auto, the fastest that works)",
-    )
+    add_settings(parser, ["device"])
+    add_threads(parser)
+
+
+def add_threads(parser: argparse.ArgumentParser) -> None:
+    """Add ``--threads``."""
     parser.add_argument(
         "--threads",
         type=positive_integer,

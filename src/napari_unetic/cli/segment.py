@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from napari_unetic.axes import check_axes
-from napari_unetic.cli.inputs import Job, Plan, plan
+from napari_unetic.cli.inputs import LABELS_ENDING, MAPS_ENDING, Job, Plan, plan
 from napari_unetic.cli.options import (
-    add_device,
-    positive_integer,
-    positive_number,
+    add_model,
+    add_settings,
+    add_threads,
+    chosen_settings,
     torch_threads,
-    whole_number,
 )
 from napari_unetic.cli.progress import Progress
 from napari_unetic.cli.results import check_json, write_json
 from napari_unetic.errors import UneticError
+from napari_unetic.settings import SegmentSettings
 from napari_unetic.steps import Step, drain
 
 if TYPE_CHECKING:
     from napari_unetic.model.folder import Model
+    from napari_unetic.predict import Segmentation
 
+SETTINGS = tuple(SegmentSettings.model_fields)
+"""Every setting is an option."""
 
 _N_NAMED = 20
 """How many images that failed the last line names."""
@@ -100,13 +105,14 @@ def add_parser(commands: Any) -> None:
         help="folder for the results, subfolders kept; or one file, if it ends in .tif",
     )
     add_model(parser)
+    add_settings(parser, SETTINGS)
+    add_threads(parser)
     parser.add_argument(
-        "--axes",
-        metavar="AXES",
-        help="axes of the images in their order, letters of TZCYX (default: from the "
-        "file, else from the shape)",
+        "--maps",
+        action="store_true",
+        help="also write the maps that the labels come from (foreground, contact, "
+        "depth; 0 to 1) as NAME_maps.tif",
     )
-    add_device(parser)
     parser.add_argument(
         "--overwrite", action="store_true", help="write over results that exist"
     )
@@ -116,49 +122,12 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that say which model runs, and how."""
-    parser.add_argument(
-        "--model",
-        default="nuclei",
-        metavar="M",
-        help="name or folder of a model (default: nuclei)",
-    )
-    scale = parser.add_mutually_exclusive_group()
-    scale.add_argument(
-        "--diameter",
-        type=positive_number,
-        metavar="PX",
-        help="usual diameter of the objects in these images, in pixels",
-    )
-    scale.add_argument(
-        "--pixel-size",
-        type=positive_number,
-        metavar="UM",
-        help="size of a pixel of these images in micrometres, for models that know "
-        "theirs",
-    )
-    parser.add_argument(
-        "--channel",
-        type=whole_number,
-        metavar="C",
-        help="channel to segment, counted from 0",
-    )
-    parser.add_argument(
-        "--tile",
-        type=positive_integer,
-        metavar="PX",
-        help="side of the tiles in which the network runs (default: by memory)",
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Segment every image of the plan; one that fails does not stop the rest."""
     from napari_unetic.image.reading import IMAGE_SUFFIXES
 
     json_path = check_json(arguments.json)
-    if arguments.axes is not None:
-        check_axes(arguments.axes)
+    settings = chosen_settings(arguments, SETTINGS)
     work = plan(arguments.input, arguments.out, IMAGE_SUFFIXES)
     rows: list[Row] = []
     started = time.monotonic()
@@ -166,10 +135,10 @@ def run(arguments: argparse.Namespace) -> int:
         with Progress("segment") as progress:
             if work.n_results_left_out:
                 progress.note(
-                    f"{work.n_results_left_out} files named *_labels.tif are results, "
-                    "not images, and are left out."
+                    f"{work.n_results_left_out} files named *{LABELS_ENDING} or "
+                    f"*{MAPS_ENDING} are results, not images, and are left out."
                 )
-            for row in _rows(arguments, work, progress):
+            for row in _rows(arguments, settings, work, progress):
                 rows.append(row)
                 progress.result(row.text())
                 if row.error:
@@ -194,12 +163,15 @@ def exit_code(rows: list[Row]) -> int:
 
 
 def _rows(
-    arguments: argparse.Namespace, work: Plan, progress: Progress
+    arguments: argparse.Namespace,
+    settings: SegmentSettings,
+    work: Plan,
+    progress: Progress,
 ) -> Iterator[Row]:
     """Yield a row for each job, in order; the model is loaded when first needed."""
     model: Model | None = None
     for index, job in enumerate(work.jobs):
-        if job.output.exists() and not arguments.overwrite:
+        if not _missing(job, arguments):
             yield Row(str(job.source), str(job.output), "skipped")
             continue
         if model is None:
@@ -208,10 +180,15 @@ def _rows(
 
             progress(Step(index, len(work.jobs), f"loading {arguments.model}"))
             model = load_model(arguments.model)
-            choose_device(arguments.device)
-        yield _segmented(
-            arguments, job, model, _share(progress, index, len(work.jobs), job)
-        )
+            choose_device(settings.device)
+        on_step = _share(progress, index, len(work.jobs), job)
+        yield _segmented(arguments, settings, job, model, on_step)
+
+
+def _missing(job: Job, arguments: argparse.Namespace) -> list[Path]:
+    """Return the files that are to be written: what exists is left as it is."""
+    wanted = [job.output, job.maps] if arguments.maps else [job.output]
+    return [path for path in wanted if arguments.overwrite or not path.exists()]
 
 
 def _share(
@@ -228,6 +205,7 @@ def _share(
 
 def _segmented(
     arguments: argparse.Namespace,
+    settings: SegmentSettings,
     job: Job,
     model: Model,
     on_step: Callable[[Step], None],
@@ -235,37 +213,20 @@ def _segmented(
     """Segment one image and write its labels; a failure becomes part of the row."""
     from napari_unetic.image.guards import as_text
     from napari_unetic.image.reading import read_image
-    from napari_unetic.image.writing import write_labels
     from napari_unetic.predict import segment_steps
 
     source, output = str(job.source), str(job.output)
     try:
         on_step(Step(0, 1, ""))
         # The name goes into the file's metadata, which must be text.
-        name = as_text(source)
-        image = read_image(job.source, axes=arguments.axes, name=name)
+        image = read_image(job.source, axes=settings.axes, name=as_text(source))
+        budget = sys.maxsize if arguments.maps else 0
+        steps = segment_steps(image, model, keep_maps_bytes=budget, **dict(settings))
         with torch_threads(arguments.threads):
-            found = drain(
-                segment_steps(
-                    image,
-                    model,
-                    channel=arguments.channel,
-                    diameter=arguments.diameter,
-                    pixel_size=arguments.pixel_size,
-                    device=arguments.device,
-                    tile=arguments.tile,
-                ),
-                on_step,
-            )
+            found = drain(steps, on_step)
         for notice in found.notices:
             on_step(Step(1, 1, "", notice=notice))
-        write_labels(
-            job.output,
-            found.labels,
-            axes=found.axes,
-            pixel_size=found.pixel_size,
-            description=found.provenance,
-        )
+        _write(found, job, _missing(job, arguments))
     except (UneticError, OSError, MemoryError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         if job.source.name not in reason:
@@ -277,10 +238,32 @@ def _segmented(
         "done",
         n_objects=found.n_objects,
         seconds=found.seconds,
-        shape=tuple(found.labels.shape),
+        shape=found.full_shape,
         axes=found.axes,
         provenance=found.provenance,
     )
+
+
+def _write(found: Segmentation, job: Job, paths: list[Path]) -> None:
+    """Write labels and maps, those of them that are asked for."""
+    from napari_unetic.image.writing import write_labels, write_maps
+    from napari_unetic.instances.targets import MAP_NAMES
+
+    size, origin = found.pixel_size, found.provenance
+    if job.output in paths:
+        labels = found.full()
+        write_labels(
+            job.output, labels, axes=found.axes, pixel_size=size, description=origin
+        )
+    if found.maps is not None and job.maps in paths:
+        write_maps(
+            job.maps,
+            found.maps.full(),
+            axes=found.maps.axes,
+            names=MAP_NAMES,
+            pixel_size=size,
+            description=origin,
+        )
 
 
 def _summary(model: str, rows: list[Row]) -> dict[str, Any]:

@@ -63,7 +63,8 @@ def to_channels(
         Whether the channels are red, green and blue; for one channel out they are
         weighted to grey.
     channel : int, optional
-        Take this one alone, repeated if the model takes several.
+        Take this one alone, repeated if the model takes several; of colour 0, 1 and 2
+        are red, green and blue.
 
     Returns
     -------

@@ -128,13 +128,11 @@ def fit_normalisation(
     n_pixels = len(planes) * image.shape_yx[0] * image.shape_yx[1]
     every = max(1, int(np.ceil(np.sqrt(n_pixels / max_samples))))
     rows = columns = slice(None, None, every)
+    wanted = None if channel is None else (channel,)
     samples = np.concatenate(
         [
             to_channels(
-                image.read(plane, rows=rows, columns=columns),
-                n_channels,
-                rgb=image.rgb,
-                channel=channel,
+                image.read(plane, wanted, rows, columns), n_channels, rgb=image.rgb
             ).reshape(n_channels, -1)
             for plane in planes
         ],

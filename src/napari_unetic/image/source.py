@@ -129,17 +129,72 @@ class Image:
         ndarray of shape (C, Y, X)
             The window in the image's own dtype.
         """
+        at: dict[str, int | slice]
         at = dict(zip(self.plane_axes, plane, strict=True))
-        take = self.data[
-            tuple(
-                at[a] if a in at else {"C": slice(None), "Y": rows, "X": columns}[a]
-                for a in self.axes
-            )
-        ]
-        window: NDArray[Any] = np.asarray(take)
+        at |= {"Y": rows, "X": columns, "C": slice(None)}
+        if channels is not None:
+            # No channel outside of these is read, whatever lies between.
+            at["C"] = slice(min(channels), max(channels) + 1)
+        window: NDArray[Any] = np.asarray(self.data[tuple(at[a] for a in self.axes)])
         if "C" not in self.axes:
             window = window[np.newaxis]
-        return window if channels is None else window[list(channels)]
+        if channels is None or len(channels) == window.shape[0] == 1:
+            return window
+        return window[[channel - min(channels) for channel in channels]]
+
+
+class _Rearranged:
+    """An array with its axes in another order, alpha left out and booleans as uint8.
+
+    What is asked of it is asked of the array in its own order, so that zarr, HDF5 and
+    others that cannot be transposed are never read whole.
+    """
+
+    def __init__(self, data: ArrayLike, order: tuple[int, ...], without_alpha: bool):
+        self._data, self._order = data, order
+        sizes = list(data.shape)
+        sizes[-1] -= without_alpha
+        self.shape = tuple(sizes[axis] for axis in order)
+        self.ndim = len(self.shape)
+        self._is_boolean = np.dtype(data.dtype).kind == "b"
+        self.dtype = np.dtype(np.uint8 if self._is_boolean else data.dtype)
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        """Read by whole numbers and forward slices; an ellipsis stands for the rest."""
+        given = list(key) if isinstance(key, tuple) else [key]
+        if Ellipsis not in given:
+            given.append(Ellipsis)
+        at = given.index(Ellipsis)
+        given[at : at + 1] = [slice(None)] * (self.ndim - len(given) + 1)
+        wanted: list[int | slice] = [0] * self.ndim
+        for axis, size, part in zip(self._order, self.shape, given, strict=True):
+            # Resolved against the own shape, which has no alpha.
+            wanted[axis] = (
+                slice(*part.indices(size))
+                if isinstance(part, slice)
+                else range(size)[part]
+            )
+        window = np.asarray(self._data[tuple(wanted)])
+        kept = [axis for axis in self._order if isinstance(wanted[axis], slice)]
+        window = window.transpose([sorted(kept).index(axis) for axis in kept])
+        return window.view(np.uint8) if self._is_boolean else window
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """Read it all."""
+        return np.asarray(self[()], dtype)
+
+
+def _arranged(data: Any, order: tuple[int, ...], *, without_alpha: bool) -> ArrayLike:
+    """Return a view of data in canonical order that reads nothing."""
+    is_boolean = np.dtype(data.dtype).kind == "b"
+    if isinstance(data, np.ndarray):
+        view = data.view(np.uint8) if is_boolean else data
+        arranged: NDArray[Any] = view[..., :3] if without_alpha else view
+        return arranged.transpose(order)
+    if order == tuple(range(len(order))) and not (without_alpha or is_boolean):
+        unchanged: ArrayLike = data
+        return unchanged
+    return _Rearranged(data, order, without_alpha)
 
 
 def as_image(
@@ -154,7 +209,7 @@ def as_image(
     Parameters
     ----------
     image : Image or array-like
-        An `Image` is returned as it is unless `axes` is given.
+        An `Image` is returned as it is unless `axes` has other letters than its own.
     axes : str, optional
         One letter a dimension, in the array's order; guessed from the shape if None
         (`napari_unetic.axes.guess_axes`).
@@ -167,7 +222,8 @@ def as_image(
     -------
     Image
         Colour where the channel axis is last and has 3 or 4 entries; a fourth (alpha)
-        is dropped. Boolean data become uint8.
+        is dropped. Boolean data become uint8. Nothing is read: what is no NumPy array
+        is rearranged window by window, as it is read.
 
     Raises
     ------
@@ -175,7 +231,8 @@ def as_image(
         If the axes do not fit or the data are not real numbers.
     """
     if isinstance(image, Image):
-        if axes is None or axes.upper() == image.axes:
+        if axes is None or canonical(check_axes(axes)) == image.axes:
+            # The same letters in another order: those before it was transposed.
             return image
         # Canonical order is kept, so only the meaning of the axes changes.
         return as_image(
@@ -192,15 +249,8 @@ def as_image(
     notices: tuple[str, ...] = ()
     rgb = text[-1] == "C" and data.shape[-1] in (3, 4)
     if rgb and data.shape[-1] == 4:
-        data = data[..., :3]
         notices = (f"{name}: the alpha channel is left out.",)
-    order = canonical_permutation(text)
-    if order != tuple(range(len(order))):
-        if not hasattr(data, "transpose"):  # zarr has none
-            data = np.asarray(data)
-        data = data.transpose(order)
-    if kind == "b":
-        data = data.astype(np.uint8)
+    data = _arranged(data, canonical_permutation(text), without_alpha=bool(notices))
     return Image(
         data=data,
         axes=canonical(text),

@@ -64,7 +64,9 @@ class Span:
     offset: int
 
 
-def cover(size: int, tile: int, rule: TileRule) -> list[Span]:
+def cover(
+    size: int, tile: int, rule: TileRule, part: slice | None = None
+) -> list[Span]:
     """Cut one axis into spans that write each pixel exactly once.
 
     Parameters
@@ -75,6 +77,8 @@ def cover(size: int, tile: int, rule: TileRule) -> list[Span]:
         Pixels a tile should write; rounded up to a multiple of the stride.
     rule : TileRule
         What the network asks for.
+    part : slice, optional
+        Where pixels are wanted, with start and stop; the whole axis if None.
 
     Returns
     -------
@@ -82,18 +86,20 @@ def cover(size: int, tile: int, rule: TileRule) -> list[Span]:
         In order.
     """
     step = -(-tile // rule.stride) * rule.stride
+    first, end = (0, size) if part is None else (part.start, part.stop)
     spans = []
-    for start in range(0, size, step):
-        stop = min(start + step, size)
+    # Poolings meet the same pixels in every part of an image only on one grid.
+    for on_grid in range(first - first % rule.stride, end, step):
+        start, stop = max(first, on_grid), min(on_grid + step, end)
         if rule.context:
-            n = stop - start
+            n = stop - on_grid
             n += (rule.remainder - n) % rule.stride
-            read = start - rule.context, start + n + rule.context
-            offset = 0
+            read = on_grid - rule.context, on_grid + n + rule.context
+            offset = start - on_grid
         else:
-            low = max(0, start - rule.halo)
+            low = max(0, on_grid - rule.halo)
             high = min(stop + rule.halo, -(-size // rule.stride) * rule.stride)
-            # Only the last tile can end off the grid, and then the image ends there.
+            # What the network gets ends on the grid, where the image goes on or not.
             high = -(-high // rule.stride) * rule.stride
             read, offset = (low, high), start - low
         spans.append(Span(start, stop, *read, offset))
@@ -106,6 +112,15 @@ class Tile:
 
     rows: Span
     columns: Span
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns of what the network gets."""
+        rows, columns = self.rows, self.columns
+        return (
+            rows.read_stop - rows.read_start,
+            columns.read_stop - columns.read_start,
+        )
 
     @property
     def write(self) -> tuple[slice, slice]:
@@ -124,9 +139,17 @@ class Tile:
         )
 
 
-def tiles(shape: tuple[int, int], tile: int, rule: TileRule) -> Iterator[Tile]:
-    """Yield the tiles of a plane, row by row."""
-    rows, columns = (cover(size, tile, rule) for size in shape)
+def tiles(
+    shape: tuple[int, int],
+    tile: int,
+    rule: TileRule,
+    part: tuple[slice, slice] | None = None,
+) -> Iterator[Tile]:
+    """Yield the tiles of a plane, or of a part of it, row by row."""
+    parts = (None, None) if part is None else part
+    rows, columns = (
+        cover(size, tile, rule, along) for size, along in zip(shape, parts, strict=True)
+    )
     for row, column in product(rows, columns):
         yield Tile(row, column)
 

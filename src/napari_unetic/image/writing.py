@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import tifffile
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from napari_unetic.axes import PixelSize, check_axes
 from napari_unetic.errors import UneticError
@@ -112,6 +112,7 @@ def write_labels(
     axes: str = "YX",
     pixel_size: PixelSize | None = None,
     description: Mapping[str, Any] | None = None,
+    dtype: DTypeLike | None = None,
 ) -> None:
     """Write a label image as OME-TIFF, packed with zlib.
 
@@ -120,7 +121,7 @@ def write_labels(
     path : path
         The file; it appears whole or not at all.
     labels : ndarray of one axis a letter of `axes`, integer
-        0 and more. Written as `label_dtype` of the highest.
+        0 and more.
     axes : str
         Letters out of ``TZYX``, in this order.
     pixel_size : PixelSize, optional
@@ -128,6 +129,8 @@ def write_labels(
     description : mapping, optional
         What led to the labels, written to the OME-XML as JSON. File names that are
         no text in any encoding come with what is none escaped.
+    dtype : dtype, optional
+        Of the file; `label_dtype` of the highest label if None.
 
     Raises
     ------
@@ -140,7 +143,69 @@ def write_labels(
             f"Expected labels as integers of 0 and more, got dtype {labels.dtype}; "
             "convert them first."
         )
+    if dtype is None:
+        dtype = label_dtype(int(labels.max()) if labels.size else 0)
+    _write_ome(
+        path,
+        np.ascontiguousarray(labels, dtype),
+        axes=axes,
+        pixel_size=pixel_size,
+        description=description,
+    )
+
+
+def write_maps(
+    path: str | os.PathLike[str],
+    maps: NDArray[np.float32],
+    *,
+    axes: str = "CYX",
+    names: Sequence[str],
+    pixel_size: PixelSize | None = None,
+    description: Mapping[str, Any] | None = None,
+) -> None:
+    """Write maps as OME-TIFF, a channel each, packed with zlib.
+
+    Parameters
+    ----------
+    path : path
+        The file; it appears whole or not at all.
+    maps : ndarray of one axis a letter of `axes`, float32
+    axes : str
+        Letters out of ``TZCYX``, in this order.
+    names : sequence of str
+        Of the channels.
+    pixel_size, description
+        As for `write_labels`.
+
+    Raises
+    ------
+    UneticError
+        If the axes do not fit or the file cannot be written.
+    """
+    axes = check_axes(axes, maps.ndim)
+    _write_ome(
+        path,
+        np.ascontiguousarray(maps, np.float32),
+        axes=axes,
+        pixel_size=pixel_size,
+        description=description,
+        names=names,
+    )
+
+
+def _write_ome(
+    path: str | os.PathLike[str],
+    array: NDArray[Any],
+    *,
+    axes: str,
+    pixel_size: PixelSize | None,
+    description: Mapping[str, Any] | None,
+    names: Sequence[str] = (),
+) -> None:
+    """Write an OME-TIFF with what is known of it."""
     metadata: dict[str, Any] = {"axes": axes}
+    if names:
+        metadata["Channel"] = {"Name": list(names)}
     if description is not None:
         metadata["Description"] = as_text(json.dumps(description, ensure_ascii=False))
     resolution = None
@@ -153,11 +218,10 @@ def write_labels(
                 metadata[f"PhysicalSize{axis}Unit"] = "µm"
         if "X" in sizes and "Y" in sizes:
             resolution = (1e4 / sizes["X"], 1e4 / sizes["Y"])
-    highest = int(labels.max()) if labels.size else 0
     with atomic_path(path) as partial:
         tifffile.imwrite(
             partial,
-            np.ascontiguousarray(labels, label_dtype(highest)),
+            array,
             ome=True,
             photometric="minisblack",
             compression="zlib",

@@ -11,6 +11,18 @@ from napari_unetic.errors import UneticError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
+_TITLES = {"cpu": "CPU", "cuda": "CUDA", "mps": "Metal"}
+
+_NO_ROOM = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "alloc_failed",
+    "could not allocate",
+    "bad_alloc",
+)
+"""What torch, cuDNN, cuBLAS, Metal and oneDNN say where memory runs out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -21,7 +33,7 @@ class Device:
     torch : torch.device
         For torch.
     reason : str
-        One line: why this one.
+        One line: which, and why this one ("CPU: this torch has no CUDA").
     """
 
     torch: torch.device
@@ -72,16 +84,41 @@ def choose_device(name: str = "auto") -> Device:
     }
     if name == "auto":
         chosen = next(kind for kind, is_there in there.items() if is_there)
-        reason = (
-            f"CPU: {why_no_gpu()}" if chosen == "cpu" else f"{chosen} found by torch"
-        )
-        return Device(torch.device(chosen), reason)
+        why = why_no_gpu() if chosen == "cpu" else "found by torch"
+        return Device(torch.device(chosen), f"{_TITLES[chosen]}: {why}")
     if not there[name]:
         raise UneticError(
             f"Expected a {name} device, got none ({why_no_gpu() or 'another GPU kind'})"
             "; use auto or cpu."
         )
-    return Device(torch.device(name), "asked for")
+    return Device(torch.device(name), f"{_TITLES[name]}: asked for")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device or the host has too little memory."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    text = str(error).lower()
+    return isinstance(error, RuntimeError) and any(part in text for part in _NO_ROOM)
+
+
+def free_on(device: torch.device) -> int | None:
+    """Return the bytes free on a GPU, or None where that cannot be told at no cost.
+
+    Asking a GPU that nothing runs on yet would start it, which takes a second.
+    """
+    is_started = getattr(torch.cuda, "is_initialized", bool)
+    if device.type == "cuda" and is_started():
+        return int(torch.cuda.mem_get_info(device)[0])
+    return None
+
+
+def empty_cache(device: torch.device) -> None:
+    """Give memory that torch keeps for later back to a GPU; a CPU keeps none."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()
 
 
 def has_native_bfloat16(device: torch.device) -> bool:

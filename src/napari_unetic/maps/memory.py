@@ -1,0 +1,145 @@
+"""How much memory a segmentation takes, and the tile that fits into what is free."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psutil
+
+from napari_unetic.image.tiles import cover
+
+if TYPE_CHECKING:
+    from napari_unetic.networks.spec import NetworkSpec
+
+LARGEST_READ_PX = 1536**2
+"""Larger tiles save little of the overlap and answer Stop later."""
+
+SMALLEST_TILE_PX = 64
+"""Below this nearly all that is computed is overlap."""
+
+_FLOAT = 4
+_HELD = {"plain": 5, "residual": 6, "dense": 9}
+"""Values a filter and pixel that a block of the decoder holds: what came up, the same
+joined to the skip (twice as many), and what a convolution and its activation return;
+the start of a shortcut; the outputs of a dense block and all of them joined."""
+
+_SCRATCH = 1.25
+"""What convolutions need for themselves, as a factor (1.0 to 1.4 measured)."""
+
+FIXED_BYTES = 40_000_000
+"""What the first image takes whatever its size: kernels, buffers (measured)."""
+
+_DECODE_BYTES = 30
+"""Bytes a pixel that decoding takes besides the maps, at its peak (25 measured)."""
+
+
+def free_on_host() -> int:
+    """Return the bytes of memory that programs can take without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def network_bytes(spec: NetworkSpec, n_pixels: int) -> int:
+    """Return about how many bytes the network takes while it runs.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+        The network.
+    n_pixels : int
+        Pixels of what it is given, overlap included.
+
+    Returns
+    -------
+    int
+        The largest sum of the tensors that are alive at a time and what convolutions
+        need besides. Networks that pad nothing take up to half of it.
+    """
+    held = _HELD[spec.block] + (spec.up == "nearest")
+    if spec.kind == "unet++":
+        # All nodes of a level wait for the last one, which takes them joined.
+        held += 2 * spec.depth
+    skips, peak = 0.0, 0.0
+    for level, width in enumerate(spec.widths):
+        peak = max(peak, skips + held * width / 4**level)
+        skips += width / 4**level
+    values = spec.in_channels + peak / spec.stem**2
+    return int(_FLOAT * n_pixels * values * _SCRATCH)
+
+
+def window_bytes(spec: NetworkSpec, n_pixels: int) -> int:
+    """Return about how many bytes reading and normalising a window take."""
+    return 4 * _FLOAT * spec.in_channels * n_pixels
+
+
+def decode_bytes(n_pixels: int) -> int:
+    """Return about how many bytes decoding a plane takes besides its maps."""
+    return _DECODE_BYTES * n_pixels
+
+
+def largest_read(
+    grid: tuple[int, int], box: tuple[slice, slice], tile: int, spec: NetworkSpec
+) -> int:
+    """Return the pixels of the largest window that the network is given.
+
+    Parameters
+    ----------
+    grid : tuple of int
+        Rows and columns of the whole plane as the network sees it.
+    box : tuple of slice
+        The part of it that is computed.
+    tile : int
+        Pixels a side that are computed at a time.
+    spec : NetworkSpec
+        The network.
+    """
+    rule, sides = spec.tile_rule, []
+    for size, part in zip(grid, box, strict=True):
+        spans = cover(size, tile, rule, part)
+        sides.append(max(span.read_stop - span.read_start for span in spans))
+    return sides[0] * sides[1]
+
+
+def fitting_tile(
+    grid: tuple[int, int],
+    box: tuple[slice, slice],
+    spec: NetworkSpec,
+    free: int,
+    wanted: int | None = None,
+) -> int:
+    """Return the side of the tiles in which a plane is computed.
+
+    Parameters
+    ----------
+    grid, box, spec
+        As in `largest_read`.
+    free : int
+        Bytes that the network may take.
+    wanted : int, optional
+        The side asked for, whatever is free.
+
+    Returns
+    -------
+    int
+        In pixels: the largest for which no window has more than `LARGEST_READ_PX`
+        and the network takes no more than `free`, if there is one; all tiles of a
+        plane are of about equal size. No larger than the box.
+    """
+    longest: int = max(
+        part.stop - part.start // spec.stride * spec.stride for part in box
+    )
+    if wanted is not None:
+        return _on_stride(min(wanted, longest), spec)
+    cuts = max(1, longest // 2**11)
+    while True:
+        tile = _on_stride(max(SMALLEST_TILE_PX, -(-longest // cuts)), spec)
+        n_pixels = largest_read(grid, box, tile, spec)
+        n_bytes = network_bytes(spec, n_pixels) + window_bytes(spec, n_pixels)
+        is_fit = n_pixels <= LARGEST_READ_PX and n_bytes <= free
+        if is_fit or tile <= _on_stride(SMALLEST_TILE_PX, spec):
+            return tile
+        cuts += max(1, cuts // 4)
+
+
+def _on_stride(tile: int, spec: NetworkSpec) -> int:
+    """Return a side rounded up to what `napari_unetic.image.tiles.cover` takes."""
+    return -(-tile // spec.stride) * spec.stride

@@ -1,0 +1,78 @@
+"""The network on its device, without a trace in torch's global state."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import torch
+from numpy.typing import NDArray
+
+from napari_unetic.model.folder import Model, folded
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from napari_unetic.networks.device import Device
+    from napari_unetic.networks.network import Network
+
+
+def network_on(model: Model, device: Device) -> Network:
+    """Return the folded network on a device, kept for the next image.
+
+    Parameters
+    ----------
+    model : Model
+        The network and the hash of its weights.
+    device : Device
+        Where to.
+    """
+    return _folded_on(
+        model.description.weights_sha256, str(device.torch), model.network
+    )
+
+
+@lru_cache(maxsize=2)
+def _folded_on(weights_sha256: str, device: str, network: Network) -> Network:
+    # A caller's default dtype may have made the parameters float64.
+    copy = folded(network).to(torch.device(device), torch.float32)
+    # Convolutions of this size run faster with channels last on CPU and tensor cores.
+    moved: Network = copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return moved
+
+
+def forget_networks() -> None:
+    """Give back the memory of networks that were kept for the next image."""
+    _folded_on.cache_clear()
+
+
+def run_network(
+    network: Network, windows: NDArray[np.float32], device: Device
+) -> NDArray[np.float32]:
+    """Return the maps of a batch of windows.
+
+    Parameters
+    ----------
+    network : Network
+        As `network_on` returns it.
+    windows : ndarray of shape (B, C, Y, X), float32
+        Of a size that the network takes.
+    device : Device
+        Where the network is.
+
+    Returns
+    -------
+    ndarray of shape (B, M, Y', X'), float32
+        Between 0 and 1.
+
+    Notes
+    -----
+    Whatever the caller has set, the network runs in float32 and without gradients;
+    both are settings of this thread alone, and as before when it returns or fails.
+    """
+    kind = device.torch.type
+    with torch.inference_mode(), torch.autocast(kind, enabled=False):
+        x = torch.from_numpy(windows)
+        x = x.to(device.torch, memory_format=torch.channels_last)
+        maps: NDArray[np.float32] = torch.sigmoid(network(x).float()).cpu().numpy()
+    return maps

@@ -1,0 +1,166 @@
+"""How fast this machine is: learned from a short trial, then from every real run."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import numpy as np
+import torch
+
+from napari_unetic.image.tiles import tiles
+from napari_unetic.instances.decode import decode
+from napari_unetic.instances.objects import score_objects
+from napari_unetic.instances.targets import make_targets
+from napari_unetic.maps.network import network_on, run_network
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_unetic.model.description import ModelDescription
+    from napari_unetic.model.folder import Model
+    from napari_unetic.networks.device import Device
+
+_TRIAL_PX = 512
+_TRIAL_RUNS = 3
+_OUT_OF_CACHE = 1.2
+"""How much slower a pixel of a large tile is than one of the trial (measured)."""
+
+_TRIAL_DECODE_PX = 512
+_TRIAL_SPACING_PX = 24
+_TRIAL_RADIUS_PX = 13
+
+
+class Work(NamedTuple):
+    """A kind of work whose pace is known by itself.
+
+    Parameters
+    ----------
+    kind : str
+        ``network`` or ``decode``.
+    weights_sha256 : str
+        Of the network.
+    device : str
+        Where it runs.
+    threads : int
+        Of torch.
+    """
+
+    kind: str
+    weights_sha256: str = ""
+    device: str = "cpu"
+    threads: int = 0
+
+
+DECODE: Final = Work("decode")
+"""Maps to objects with scores; a megapixel of the finer one, maps or image."""
+
+
+def network_work(description: ModelDescription, device: Device) -> Work:
+    """Return what is paced where a model runs on a device with torch's threads."""
+    threads = torch.get_num_threads() if device.name == "cpu" else 0
+    return Work("network", description.weights_sha256, str(device.torch), threads)
+
+
+class Paces:
+    """Seconds a megapixel of each kind of work, safe to share between threads."""
+
+    def __init__(self) -> None:
+        self._known: dict[Work, float] = {}
+        self._lock = threading.Lock()
+
+    def of(self, work: Work) -> float | None:
+        """Return seconds a megapixel, or None where nothing is known."""
+        return self._known.get(work)
+
+    def learn(self, work: Work, megapixels: float, seconds: float) -> None:
+        """Take in how long some work took.
+
+        Parameters
+        ----------
+        work : Work
+            What was done.
+        megapixels : float
+            How much of it, above 0.
+        seconds : float
+            How long it took.
+
+        Notes
+        -----
+        The more was done, the more it counts against what was known before: a
+        megapixel as much as all that.
+        """
+        found = seconds / megapixels
+        share = megapixels / (megapixels + 1)
+        with self._lock:
+            before = self._known.get(work)
+            self._known[work] = (
+                found if before is None else before ** (1 - share) * found**share
+            )
+
+
+PACES: Final = Paces()
+"""The paces of this process."""
+
+
+def measure_pace(model: Model, device: Device, paces: Paces = PACES) -> float:
+    """Measure by a short trial how fast a model runs, unless that is known.
+
+    Parameters
+    ----------
+    model : Model
+        Which network.
+    device : Device
+        Where it runs.
+    paces : Paces
+        Which learn of it.
+
+    Returns
+    -------
+    float
+        Seconds a megapixel of the network.
+
+    Notes
+    -----
+    Takes some tenths of a second on a CPU, more where the device starts: nothing for a
+    thread that draws a window.
+    """
+    if paces.of(DECODE) is None:
+        _try_decoding(paces)
+    work = network_work(model.description, device)
+    known = paces.of(work)
+    if known is not None:
+        return known
+    network = network_on(model, device)
+    rule = model.description.network.tile_rule
+    tile = next(tiles((_TRIAL_PX, _TRIAL_PX), _TRIAL_PX, rule))
+    height, width = tile.window
+    shape = 1, model.description.network.in_channels, height, width
+    trial, megapixels = np.zeros(shape, np.float32), height * width / 1e6
+    # The first run also prepares kernels and memory, which a real run does once; of
+    # the others the shortest counts, for other programs make a short one long.
+    run_network(network, trial, device)
+    seconds = min(
+        _timed(lambda: run_network(network, trial, device)) for _ in range(_TRIAL_RUNS)
+    )
+    paces.learn(work, megapixels, _OUT_OF_CACHE * seconds)
+    return _OUT_OF_CACHE * seconds / megapixels
+
+
+def _try_decoding(paces: Paces) -> None:
+    """Decode and score the maps of a field of discs that touch."""
+    spacing, side = _TRIAL_SPACING_PX, _TRIAL_DECODE_PX
+    offset = np.arange(side) % spacing - spacing // 2
+    cell = np.arange(side) // spacing
+    is_inside = offset[:, None] ** 2 + offset**2 <= _TRIAL_RADIUS_PX**2
+    number = cell[:, None] * (cell[-1] + 1) + cell + 1
+    maps = make_targets(np.where(is_inside, number, 0).astype(np.int32))
+    seconds = _timed(lambda: score_objects(decode(maps), maps))
+    paces.learn(DECODE, side**2 / 1e6, seconds)
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started

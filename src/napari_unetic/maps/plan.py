@@ -1,0 +1,221 @@
+"""What will happen when an image is segmented, told before a pixel is read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import check_channels
+from napari_unetic.image.source import ArrayLike, Image, as_image
+from napari_unetic.image.tiles import cover
+from napari_unetic.maps.extent import Extent, find_extent, size_of
+from napari_unetic.maps.memory import (
+    FIXED_BYTES,
+    decode_bytes,
+    fitting_tile,
+    free_on_host,
+    largest_read,
+    network_bytes,
+    window_bytes,
+)
+from napari_unetic.maps.pace import DECODE, PACES, network_work
+from napari_unetic.model.description import check_planar
+from napari_unetic.networks.device import Device, choose_device, free_on
+
+if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
+    from napari_unetic.networks.spec import NetworkSpec
+    from napari_unetic.settings import SegmentSettings
+
+LARGEST_BATCH = 8
+
+READ_SECONDS = 0.01
+RESAMPLE_SECONDS = 0.02
+FIT_SECONDS = 0.02
+"""Seconds a megapixel of what takes little beside the network: reading and normalising;
+resampling, of what comes in and what goes out; fitting the normalisation."""
+
+MEASURE_PER_DECODE = 0.2
+"""Time that measuring takes, as a part of that of decoding."""
+
+_UNKNOWN_GPU_BYTES = 4_000_000_000
+_BYTES_PER_LABEL = _BYTES_PER_VALUE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan(Extent):
+    """A segmentation that can be done, and what it will take.
+
+    Parameters
+    ----------
+    planes, box, zoom, grid, map_box
+        As of `Extent`.
+    image : Image
+        With axes as understood.
+    description : ModelDescription
+        Of the model.
+    settings : SegmentSettings
+        As asked for.
+    device : Device
+        Where the network runs, and why there.
+    tile : int
+        Pixels a side that the network computes at a time, on `grid`.
+    batch : int
+        Tiles that it computes at a time.
+    n_tiles : int
+        Tiles of all planes.
+    bytes : int
+        Expected peak of memory above the image, on the host.
+    """
+
+    image: Image
+    description: ModelDescription
+    settings: SegmentSettings
+    device: Device
+    tile: int
+    batch: int
+    n_tiles: int
+    bytes: int
+
+    @property
+    def seconds(self) -> float | None:
+        """Expected from beginning to end: reading, network, decoding, measuring.
+
+        None while the pace of this machine is unknown
+        (`napari_unetic.maps.pace.measure_pace`).
+        """
+        pace = PACES.of(network_work(self.description, self.device))
+        decode = PACES.of(DECODE)
+        if pace is None or decode is None:
+            return None
+        read, n_planes = self._read_megapixels(), len(self.planes)
+        a_plane = (
+            (pace + READ_SECONDS) * read
+            + decode * self.decode_megapixels
+            + decode * MEASURE_PER_DECODE * math.prod(size_of(self.box)) / 1e6
+        )
+        if self.grid != self.image.shape_yx:
+            a_plane += RESAMPLE_SECONDS * read * (1 + 1 / self.zoom**2)
+        fitted = min(2.0, n_planes * math.prod(self.image.shape_yx) / 1e6)
+        return n_planes * a_plane + fitted * FIT_SECONDS
+
+    def _read_megapixels(self) -> float:
+        """Megapixels of a plane that the network is given, overlap included."""
+        rule, spans = self.description.network.tile_rule, []
+        for size, part in zip(self.grid, self.map_box, strict=True):
+            spans.append(cover(size, self.tile, rule, part))
+        rows, columns = (sum(s.read_stop - s.read_start for s in a) for a in spans)
+        return rows * columns / 1e6
+
+    def text(self) -> str:
+        """Return one line for people: axes, size, tiles, time, memory, device, why."""
+        image, n_planes = self.image, math.prod(self.image.plane_shape)
+        parts = [image.axes, " × ".join(f"{n:,}" for n in image.data.shape)]
+        height, width = size_of(self.box)
+        if (height, width) != image.shape_yx:
+            parts.append(f"{height:,} × {width:,} of it")
+        if len(self.planes) != n_planes:
+            parts.append(f"{len(self.planes)} of {n_planes} planes")
+        many = "s" if self.n_tiles > 1 else ""
+        parts.append(f"{self.n_tiles:,} tile{many} of {self.tile:,}")
+        if self.seconds is not None:
+            parts.append(f"about {_duration(self.seconds)}")
+        parts.append(f"{max(self.bytes / 1e9, 0.1):.1f} GB")
+        return ", ".join([*parts, self.device.reason])
+
+
+def plan_work(
+    image: Image | ArrayLike, description: ModelDescription, settings: SegmentSettings
+) -> Plan:
+    """Check that image, model and settings fit, and say what will happen.
+
+    Parameters
+    ----------
+    image : Image or array-like
+        No pixel of it is read.
+    description : ModelDescription
+        Of the model; its weights are not needed.
+    settings : SegmentSettings
+        All settings.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    UneticError
+        If something does not fit; the message says what to do.
+    """
+    check_planar(description)
+    source = as_image(image, settings.axes)
+    check_channels(
+        source.n_channels,
+        description.network.in_channels,
+        rgb=source.rgb,
+        channel=settings.channel,
+        name=source.name,
+    )
+    extent = find_extent(source, description, settings)
+    device = choose_device(settings.device)
+    spec, grid, part = description.network, extent.grid, extent.map_box
+    kept = _kept_bytes(spec, extent, source.name)
+    room = _room(device, kept)
+    tile = fitting_tile(grid, part, spec, room, settings.tile)
+    n_pixels = largest_read(grid, part, tile, spec)
+    computing = network_bytes(spec, n_pixels)
+    on_host = window_bytes(spec, n_pixels) + computing * (device.name == "cpu")
+    rows, columns = (cover(grid[k], tile, spec.tile_rule, part[k]) for k in range(2))
+    return Plan(
+        planes=extent.planes,
+        box=extent.box,
+        zoom=extent.zoom,
+        grid=grid,
+        map_box=part,
+        image=source,
+        description=description,
+        settings=settings,
+        device=device,
+        tile=tile,
+        batch=_batch(device, room // computing),
+        n_tiles=len(extent.planes) * len(rows) * len(columns),
+        bytes=FIXED_BYTES + kept + max(on_host, decode_bytes(extent.n_decoded)),
+    )
+
+
+def _kept_bytes(spec: NetworkSpec, extent: Extent, name: str) -> int:
+    """Return the bytes of what is there from beginning to end: labels, maps."""
+    labels = len(extent.planes) * math.prod(size_of(extent.box)) * _BYTES_PER_LABEL
+    maps = spec.out_channels * math.prod(extent.map_shape) * _BYTES_PER_VALUE
+    kept, free = labels + maps, free_on_host()
+    if kept > free:
+        raise UneticError(
+            f"Expected maps and labels that fit into the free memory "
+            f"({free / 1e9:.1f} GB), got {kept / 1e9:.1f} GB for {name}; choose a "
+            "region or a plane."
+        )
+    return kept
+
+
+def _room(device: Device, kept: int) -> int:
+    """Return the bytes that the network may take: half of what is left."""
+    if device.name == "cpu":
+        return max(free_on_host() - kept, 0) // 2
+    free = free_on(device.torch)
+    return (_UNKNOWN_GPU_BYTES if free is None else free) // 2
+
+
+def _batch(device: Device, n_fitting: int) -> int:
+    """Return how many tiles run at a time: several only where that is faster."""
+    return max(1, min(LARGEST_BATCH, n_fitting)) if device.name == "cuda" else 1
+
+
+def _duration(seconds: float) -> str:
+    """Return a time as one would say it."""
+    if seconds < 1:
+        return "1 s" if seconds > 0.5 else f"{max(seconds, 0.1):.1f} s"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min"

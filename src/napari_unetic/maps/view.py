@@ -1,0 +1,99 @@
+"""One plane as the network sees it: chosen channels, normalised, resampled."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.image.channels import to_channels
+from napari_unetic.image.normalise import Normalisation, is_number
+from napari_unetic.image.resample import needed, resample
+from napari_unetic.image.tiles import Tile, reflected
+
+if TYPE_CHECKING:
+    from napari_unetic.maps.plan import Plan
+
+_BAND_PX = 4_000_000
+"""About how many values of the image are held at a time while it is resampled."""
+
+
+class PlaneView:
+    """One plane of a planned image, read by windows of the grid of its maps.
+
+    Parameters
+    ----------
+    plan : Plan
+        Image, channel, size of the grid.
+    normalisation : Normalisation
+        Fitted to the whole image.
+    plane : tuple of int
+        Index along the image's plane axes.
+    """
+
+    def __init__(
+        self, plan: Plan, normalisation: Normalisation, plane: tuple[int, ...]
+    ):
+        self._plan = plan
+        self._normalisation = normalisation
+        self._plane = plane
+        self.met_no_numbers = False
+
+    def window(self, tile: Tile) -> NDArray[np.float32]:
+        """Read what the network gets for a tile, reflected beyond the image.
+
+        Parameters
+        ----------
+        tile : Tile
+            On the grid of the maps.
+
+        Returns
+        -------
+        ndarray of shape (C, Y, X), float32
+            From ``read_start`` to ``read_stop`` of its spans.
+        """
+        rows, columns = (
+            reflected(span.read_start, span.read_stop, size)
+            for span, size in zip(
+                (tile.rows, tile.columns), self._plan.grid, strict=True
+            )
+        )
+        top, left = int(rows.min()), int(columns.min())
+        pixels = self._on_grid(
+            slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
+        )
+        if pixels.shape[1:] == (rows.size, columns.size):
+            return pixels
+        return pixels[:, (rows - top)[:, None], columns - left]
+
+    def _on_grid(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Read a window of the grid, of which no pixel lies outside the image."""
+        old, new = self._plan.image.shape_yx, self._plan.grid
+        if old == new:
+            return self._read(rows, columns)
+        across = needed(old[1], new[1], columns)
+        n_channels = self._plan.description.network.in_channels
+        a_row = n_channels * (across.stop - across.start) * old[0] / new[0]
+        step = max(1, int(_BAND_PX / a_row))
+        bands = []
+        for start in range(rows.start, rows.stop, step):
+            band = slice(start, min(start + step, rows.stop))
+            down = needed(old[0], new[0], band)
+            origin = down.start, across.start
+            pixels = self._read(down, across)
+            bands.append(resample(pixels, old, new, (band, columns), origin))
+        return bands[0] if len(bands) == 1 else np.concatenate(bands, axis=1)
+
+    def _read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Read a window of the image, normalised."""
+        image, channel = self._plan.image, self._plan.settings.channel
+        wanted = None if channel is None else (channel,)
+        window = to_channels(
+            image.read(self._plane, wanted, rows, columns),
+            self._plan.description.network.in_channels,
+            rgb=image.rgb,
+        )
+        if window.dtype.kind == "f" and not self.met_no_numbers:
+            self.met_no_numbers = not is_number(window).all()
+        return self._normalisation.apply(window)

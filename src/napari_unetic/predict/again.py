@@ -1,0 +1,157 @@
+"""Kept maps → labels with other thresholds; the network never runs."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.errors import UneticError
+from napari_unetic.image.resample import needed
+from napari_unetic.maps.extent import MARGIN_DIAMETERS
+from napari_unetic.predict.assembly import Assembly
+from napari_unetic.predict.planes import Box, decode_box
+from napari_unetic.steps import Step, Steps
+
+if TYPE_CHECKING:
+    from napari_unetic.predict.result import KeptMaps, Segmentation
+    from napari_unetic.settings import SegmentSettings
+
+
+def decode_again_steps(
+    kept: KeptMaps, settings: SegmentSettings
+) -> Steps[Segmentation]:
+    """Decode kept maps with other settings.
+
+    Parameters
+    ----------
+    kept : KeptMaps
+        Of an earlier result.
+    settings : SegmentSettings
+        They differ from those of the maps in how maps are decoded alone: sensitivity,
+        splitting, smallest, fill_holes, drop_border, link.
+
+    Yields
+    ------
+    Step
+        Before each plane, with ``what`` "decoding".
+
+    Returns
+    -------
+    Segmentation
+        What `segment_steps` would give with these settings.
+
+    Raises
+    ------
+    UneticError
+        If the maps would differ, too.
+    """
+    _check(kept, settings)
+    started = time.perf_counter()
+    assembly, planes = Assembly(kept.plan, settings), kept.plan.planes
+    for n_done, plane in enumerate(planes):
+        yield Step(n_done, len(planes), "decoding")
+        assembly.add(plane, kept.maps[plane])
+    seconds = time.perf_counter() - started
+    return assembly.result(seconds, kept.provenance, kept.notices, kept)
+
+
+def decode_window(
+    kept: KeptMaps,
+    settings: SegmentSettings,
+    plane: tuple[int, ...],
+    rows: slice,
+    columns: slice,
+) -> NDArray[np.int32]:
+    """Decode a window of one plane: what is looked at, before all the rest.
+
+    Parameters
+    ----------
+    kept : KeptMaps
+        Of an earlier result.
+    settings : SegmentSettings
+        As for `decode_again_steps`; planes are not linked.
+    plane : tuple of int
+        Index along the image's plane axes.
+    rows, columns : slice
+        The window in pixels of the image, with start and stop.
+
+    Returns
+    -------
+    ndarray of shape (rows, columns), int32
+        Objects as in the whole image, with numbers of their own. 0 where there are no
+        maps.
+
+    Raises
+    ------
+    UneticError
+        If the maps would differ with these settings, or there are none of the plane.
+
+    Notes
+    -----
+    Decoded with a margin of two working diameters, so that only objects larger than
+    that can differ from those of the whole image.
+    """
+    _check(kept, settings)
+    if plane not in kept.maps:
+        raise UneticError(
+            f"Expected a plane of which maps are kept, got {plane}; segment it first."
+        )
+    plan = kept.plan
+    result = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.int32)
+    margin = math.ceil(
+        MARGIN_DIAMETERS * plan.description.working_diameter_px / plan.zoom
+    )
+    inner = _common((rows, columns), plan.box)
+    if inner is None:
+        return result
+    box = _widened(inner, margin, plan.box)
+    old, new = plan.grid, plan.image.shape_yx
+    down, across = (needed(old[k], new[k], box[k]) for k in range(2))
+    maps = kept.maps[plane][(slice(None), *_within((down, across), plan.map_box))]
+    found = decode_box(maps, plan, settings, box, (down, across)).labels
+    result[_within(inner, (rows, columns))] = found[_within(inner, box)]
+    return result
+
+
+def _check(kept: KeptMaps, settings: SegmentSettings) -> None:
+    """Refuse settings with which the maps would be others."""
+    differing = kept.plan.settings.maps_differ(settings)
+    if differing:
+        raise UneticError(
+            f"Expected settings that differ in decoding alone, got another "
+            f"{' and '.join(differing)}; segment the image again."
+        )
+
+
+def _common(first: Box, second: Box) -> Box | None:
+    """Return what two boxes share, or None."""
+    rows, columns = (
+        slice(max(a.start, b.start), min(a.stop, b.stop))
+        for a, b in zip(first, second, strict=True)
+    )
+    is_empty = rows.start >= rows.stop or columns.start >= columns.stop
+    return None if is_empty else (rows, columns)
+
+
+def _widened(box: Box, margin: int, limits: Box) -> Box:
+    """Return a box with a margin, as far as the limits go."""
+    rows, columns = (
+        slice(
+            max(part.start - margin, limit.start), min(part.stop + margin, limit.stop)
+        )
+        for part, limit in zip(box, limits, strict=True)
+    )
+    return rows, columns
+
+
+def _within(box: Box, outer: Box) -> Box:
+    """Return a box as rows and columns of one that holds it."""
+    rows, columns = (
+        slice(part.start - whole.start, part.stop - whole.start)
+        for part, whole in zip(box, outer, strict=True)
+    )
+    return rows, columns

@@ -1,0 +1,119 @@
+"""Objects of planes → one label image with numbers that are used once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.image.writing import label_dtype
+from napari_unetic.instances.link import link
+from napari_unetic.predict.planes import decode_plane
+from napari_unetic.predict.result import Segmentation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_unetic.maps.plan import Plan
+    from napari_unetic.predict.result import KeptMaps
+    from napari_unetic.settings import SegmentSettings
+
+
+class Assembly:
+    """The labels of a plan, filled plane by plane.
+
+    Parameters
+    ----------
+    plan : Plan
+        Where the planes lie.
+    settings : SegmentSettings
+        How to decode and whether to link.
+    """
+
+    def __init__(self, plan: Plan, settings: SegmentSettings):
+        self._plan = plan
+        self._settings = settings
+        along = zip(*plan.planes, strict=True)
+        parts = [slice(min(index), max(index) + 1) for index in along]
+        self.extent = (*parts, *plan.box)
+        shape = tuple(part.stop - part.start for part in self.extent)
+        self.labels: NDArray[Any] = np.zeros(shape, np.uint16)
+        self._scores: list[NDArray[np.float32]] = []
+        self._n_objects = 0
+
+    def add(self, plane: tuple[int, ...], maps: NDArray[np.float32]) -> None:
+        """Decode the maps of one plane and put its objects in their place."""
+        objects = decode_plane(maps, self._plan, self._settings)
+        found, before = objects.labels, self._n_objects
+        self._n_objects += objects.scores.size
+        self._scores.append(objects.scores)
+        dtype = label_dtype(self._n_objects)
+        if dtype.itemsize > self.labels.itemsize:
+            self.labels = self.labels.astype(dtype)
+        if before:
+            np.add(found, before, out=found, where=found > 0)
+        starts = (part.start for part in self.extent)
+        at = tuple(i - start for i, start in zip(plane, starts, strict=False))
+        self.labels[at] = found
+
+    def result(
+        self,
+        seconds: float,
+        provenance: Mapping[str, Any],
+        notices: tuple[str, ...],
+        maps: KeptMaps | None,
+    ) -> Segmentation:
+        """Link the planes where asked for, and return the labels with what made them.
+
+        Parameters
+        ----------
+        seconds : float
+            That it took.
+        provenance : mapping
+            Of the maps; the settings are added.
+        notices : tuple of str
+            Sentences the user should read.
+        maps : KeptMaps, optional
+            To go with the labels.
+        """
+        image = self._plan.image
+        axes, scores = image.plane_axes + "YX", np.concatenate(self._scores)
+        labels = self.labels
+        if self._settings.link and len(self._plan.planes) > 1:
+            linked = link(labels, axes)
+            scores = _joined(labels, linked, scores)
+            labels = linked.astype(label_dtype(scores.size))
+        return Segmentation(
+            labels=labels,
+            axes=axes,
+            extent=self.extent,
+            full_shape=(*image.plane_shape, *image.shape_yx),
+            n_objects=scores.size,
+            scores=scores,
+            seconds=seconds,
+            provenance={**provenance, "settings": self._recorded_settings()},
+            notices=notices,
+            pixel_size=image.pixel_size,
+            maps=maps,
+        )
+
+    def _recorded_settings(self) -> dict[str, Any]:
+        """Return the settings that differ from the defaults, and the thresholds."""
+        own = self._plan.description.decoding
+        decoding = self._settings.decoding(own, self._plan.zoom)
+        return {**self._settings.changed(), "decoding": decoding.model_dump()}
+
+
+def _joined(
+    labels: NDArray[Any], linked: NDArray[np.int32], scores: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return the mean score of the parts of each linked object, by their area."""
+    number = np.zeros(scores.size + 1, np.intp)
+    number[labels.ravel()] = linked.ravel()
+    area = np.bincount(labels.ravel(), minlength=number.size)[1:]
+    n = int(number.max(initial=0)) + 1
+    total = np.bincount(number[1:], area * scores, minlength=n)
+    whole = np.bincount(number[1:], area, minlength=n)
+    mean: NDArray[np.float32] = (total[1:] / whole[1:]).astype(np.float32)
+    return mean

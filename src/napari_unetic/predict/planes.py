@@ -1,0 +1,173 @@
+"""Maps of one plane → its objects, at the image's size and with their scores."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.image.resample import resample, resample_labels
+from napari_unetic.instances.decode import DecodeSpec, decode, renumber
+from napari_unetic.instances.objects import score_objects
+from napari_unetic.maps.pace import DECODE, PACES
+from napari_unetic.predict.result import origin_of
+
+if TYPE_CHECKING:
+    from napari_unetic.image.region import Region
+    from napari_unetic.maps.plan import Plan
+    from napari_unetic.settings import SegmentSettings
+
+Box: TypeAlias = tuple[slice, slice]
+
+_TELLING_MEGAPIXELS = 0.1
+"""Of smaller planes the time is that of the calls, and says nothing of larger ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """Objects of one plane, or of a window of it.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (Y, X), int32
+        Numbered from 1 by first pixel; 0 is background.
+    scores : ndarray of shape (n,), float32
+        Of objects 1 to n.
+    """
+
+    labels: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+
+def decode_plane(
+    maps: NDArray[np.float32], plan: Plan, settings: SegmentSettings
+) -> Objects:
+    """Return the objects of a plane, and take in how long that took.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (M, Y', X'), float32
+        Of ``plan.map_box``.
+    plan : Plan
+        Where the maps lie in the image.
+    settings : SegmentSettings
+        How to decode; those of the plan are not looked at.
+
+    Returns
+    -------
+    Objects
+        Of ``plan.box``.
+    """
+    started = time.perf_counter()
+    objects = decode_box(maps, plan, settings, plan.box, plan.map_box)
+    if plan.decode_megapixels >= _TELLING_MEGAPIXELS:
+        PACES.learn(DECODE, plan.decode_megapixels, time.perf_counter() - started)
+    return objects
+
+
+def decode_box(
+    maps: NDArray[np.float32],
+    plan: Plan,
+    settings: SegmentSettings,
+    box: Box,
+    map_box: Box,
+) -> Objects:
+    """Return the objects of a part of a plane.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (M, Y', X'), float32
+        Of `map_box`.
+    plan : Plan
+        Size of the image and of the maps of all of it.
+    settings : SegmentSettings
+        How to decode.
+    box : tuple of slice
+        The part, as rows and columns of the image.
+    map_box : tuple of slice
+        As rows and columns of the maps of the whole image: all that `box` is made of.
+
+    Returns
+    -------
+    Objects
+        At the size of the image. Objects that touch its edge are left out, where the
+        settings say so, and objects with less than half their area in the region.
+    """
+    found, scores = _decoded(maps, plan, settings, box, map_box)
+    kept = np.ones(scores.size + 1, np.bool_)
+    if settings.drop_border:
+        kept[_at_edge(found, box, plan.image.shape_yx)] = False
+    if settings.region is not None:
+        kept &= _in_region(found, settings.region, box, kept.size)
+    kept[0] = False
+    if kept[1:].all():
+        return Objects(found, scores)
+    number = (np.cumsum(kept) * kept).astype(np.int32)
+    return Objects(number[found], scores[kept[1:]])
+
+
+def _decoded(
+    maps: NDArray[np.float32],
+    plan: Plan,
+    settings: SegmentSettings,
+    box: Box,
+    map_box: Box,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Decode on the finer of the two grids; return labels at the image's size.
+
+    Maps are smooth and can be magnified; labels magnified would be blocks, and the
+    narrow contacts between objects would not survive maps made smaller.
+    """
+    grid, shape, origin = plan.grid, plan.image.shape_yx, origin_of(map_box)
+    spec = settings.decoding(plan.description.decoding, plan.zoom)
+    if grid != shape and plan.zoom >= 1:
+        if settings.smallest is not None:
+            spec = spec.model_copy(update={"smallest_px": 0})
+        fine = decode(maps, spec)
+        coarse = resample_labels(fine, grid, shape, box, origin)
+        # Small objects may have vanished, and first pixels changed their order.
+        found = renumber(coarse, smallest_px=settings.smallest or 0)
+        before = np.zeros(int(found.max(initial=0)) + 1, np.intp)
+        before[found.ravel()] = coarse.ravel()
+        return found, score_objects(fine, maps)[before[1:] - 1]
+    if grid != shape:
+        maps = resample(maps, grid, shape, box, origin)
+        spec = _magnified(spec, plan.zoom)
+    if settings.smallest is not None:
+        spec = spec.model_copy(update={"smallest_px": settings.smallest})
+    found = decode(maps, spec)
+    return found, score_objects(found, maps)
+
+
+def _magnified(spec: DecodeSpec, zoom: float) -> DecodeSpec:
+    """Return areas at the network's size as areas at the image's."""
+    areas = {
+        "smallest_px": round(spec.smallest_px / zoom**2),
+        "largest_hole_px": round(spec.largest_hole_px / zoom**2),
+    }
+    return spec.model_copy(update=areas)
+
+
+def _at_edge(
+    labels: NDArray[np.int32], box: Box, shape: tuple[int, int]
+) -> NDArray[np.int32]:
+    """Return the numbers along those edges of a box that are edges of the image."""
+    edges = [np.zeros(0, np.int32)]
+    for part, size, along in zip(box, shape, (labels, labels.T), strict=True):
+        if part.start == 0:
+            edges.append(along[0])
+        if part.stop == size:
+            edges.append(along[-1])
+    return np.unique(np.concatenate(edges))
+
+
+def _in_region(
+    labels: NDArray[np.int32], region: Region, box: Box, n: int
+) -> NDArray[np.bool_]:
+    """Return which of `n` numbers have at least half their area in a region."""
+    inside = np.bincount(labels[region.mask(*box)], minlength=n)
+    area = np.bincount(labels.ravel(), minlength=n)
+    return 2 * inside >= area

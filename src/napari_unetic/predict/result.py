@@ -1,0 +1,137 @@
+"""What a segmentation gives: labels with all that led to them, and the maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.axes import PixelSize
+from napari_unetic.image.resample import resample
+
+if TYPE_CHECKING:
+    from napari_unetic.maps.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMaps:
+    """The maps of a segmentation, to decode them again with other thresholds.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was done, with the settings of the first decoding.
+    maps : mapping of tuple of int to ndarray of shape (M, Y', X'), float32
+        For each plane, at the size that the network works at.
+    provenance : dict
+        Of the maps: model, normalisation, device, versions, without the settings.
+    notices : tuple of str
+        Sentences about image and maps.
+    """
+
+    plan: Plan
+    maps: Mapping[tuple[int, ...], NDArray[np.float32]]
+    provenance: Mapping[str, Any]
+    notices: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all the maps."""
+        return sum(maps.nbytes for maps in self.maps.values())
+
+    @property
+    def axes(self) -> str:
+        """Axes of `full`."""
+        return self.plan.image.plane_axes + "CYX"
+
+    def full(self) -> NDArray[np.float32]:
+        """Return the maps at the image's size, 0 where none were made.
+
+        Returns
+        -------
+        ndarray of plane axes and (M, Y, X), float32
+            Foreground, contact and depth, each between 0 and 1.
+        """
+        plan = self.plan
+        shape = plan.image.shape_yx
+        n_maps = plan.description.network.out_channels
+        result = np.zeros((*plan.image.plane_shape, n_maps, *shape), np.float32)
+        for plane, maps in self.maps.items():
+            part = resample(maps, plan.grid, shape, plan.box, origin_of(plan.map_box))
+            result[plane][:, plan.box[0], plan.box[1]] = part
+        return result
+
+
+def map_bytes(plan: Plan) -> int:
+    """Return the bytes that the maps of all planes of a plan take."""
+    n_values = plan.description.network.out_channels * math.prod(plan.map_shape)
+    return len(plan.planes) * n_values * np.dtype(np.float32).itemsize
+
+
+def origin_of(box: tuple[slice, slice]) -> tuple[int, int]:
+    """Return the row and column at which a box begins."""
+    return box[0].start, box[1].start
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """Labels with all that led to them.
+
+    Parameters
+    ----------
+    labels : ndarray of plane axes and (Y, X), uint16 or uint32
+        0 is background. They cover `extent`. Objects of different planes have
+        different numbers, unless planes were linked.
+    axes : str
+        Axes of the labels.
+    extent : tuple of slice
+        For each axis of the labels, the part of the image that they cover: one plane
+        where one was asked for, a region with a margin where one was given.
+    full_shape : tuple of int
+        Shape of labels of the whole image.
+    n_objects : int
+        Number of objects, and the highest label.
+    scores : ndarray of shape (n_objects,), float32
+        How sure the network is of objects 1, 2, ..., from 0 to 1.
+    seconds : float
+        From normalising to labels; in a lazy image reading is part of it.
+    provenance : dict
+        Model and SHA-256 of its weights, settings, device, precision, versions,
+        normalisation values, source. JSON can hold it.
+    notices : tuple of str
+        Sentences the user should read.
+    pixel_size : PixelSize
+        Of the image.
+    maps : KeptMaps, optional
+        Where they were to be kept, and did fit.
+    """
+
+    labels: NDArray[Any]
+    axes: str
+    extent: tuple[slice, ...]
+    full_shape: tuple[int, ...]
+    n_objects: int
+    scores: NDArray[np.float32]
+    seconds: float
+    provenance: dict[str, Any]
+    notices: tuple[str, ...] = ()
+    pixel_size: PixelSize = field(default_factory=PixelSize)
+    maps: KeptMaps | None = None
+
+    def full(self) -> NDArray[Any]:
+        """Return labels of the whole image, 0 outside of `extent`.
+
+        Returns
+        -------
+        ndarray of shape `full_shape`, in the dtype of `labels`
+            The very labels where they cover the whole image.
+        """
+        if self.labels.shape == self.full_shape:
+            return self.labels
+        result = np.zeros(self.full_shape, self.labels.dtype)
+        result[self.extent] = self.labels
+        return result
