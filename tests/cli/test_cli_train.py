@@ -135,3 +135,73 @@ def test_a_run_that_exists_is_refused(unetic, data, tmp_path) -> None:
     assert ended.code == 2
     assert "which exists" in ended.err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_held_out_fine_tunes_and_judges(unetic, data, tmp_path) -> None:
+    """--held-out starts from a model, ends in a sentence, and can be added."""
+    base, run = tmp_path / "base", tmp_path / "run"
+    unetic("train", data, "--out", base, "--steps", 1, *SMALL)
+
+    tuned = unetic(
+        *("train", data, "--from", base, "--held-out", 0.25, "--out", run),
+        *("--steps", 2, "--rehearsal", 0, "--encoder-rate", 0.5, *SMALL[2:]),
+    )
+
+    record = json.loads(unetic("models", "show", run, "--all").out)["training"]
+    assert tuned.code == 0, tuned.err
+    assert tuned.out == f"{run / 'model'}\n"
+    assert tuned.err.splitlines()[-1] == record["verdict"]["sentence"]
+    assert "held-out objects: " in record["verdict"]["sentence"]
+    assert record["settings"]["encoder_rate"] == 0.5
+    assert (run / "pairs" / "images").is_dir()
+
+
+def test_a_fine_tuning_is_gone_on_with(unetic, data, tmp_path) -> None:
+    """`unetic train RUN` knows what kind of run it is; a stop leaves no verdict."""
+    from napari_unetic.finetuning import finetune_settings, finetune_steps
+
+    base, run = tmp_path / "base", tmp_path / "run"
+    unetic("train", data, "--out", base, "--steps", 1, *SMALL)
+    settings = finetune_settings(steps=2, batch=2, patch_px=64, rehearsal=0.0)
+    steps = finetune_steps(base, data, run, settings, device="cpu")
+    while not run.exists():
+        next(steps)
+    steps.close()
+
+    ended = unetic("train", run, "--threads", 1, "--workers", 0)
+
+    assert ended.code == 0, ended.err
+    assert "held-out objects: " in ended.err.splitlines()[-1]
+    assert (run / "finished").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(["--held-out", "0.25"], "--from MODEL", id="no model"),
+        pytest.param(
+            ["--held-out", "0.25", "--from", "nuclei", "--minutes", "0.2"],
+            "at least 1 minute",
+            id="short",
+        ),
+        pytest.param(
+            ["--held-out", "0.25", "--from", "nuclei", "--epochs", "2"],
+            "got epochs",
+            id="epochs",
+        ),
+        pytest.param(
+            ["--held-out", "0.25", "--val-fraction", "0.1"], "not allowed", id="both"
+        ),
+        pytest.param(["--rehearsal", "0.5"], "a model to start from", id="rehearsal"),
+        pytest.param(["--encoder-rate", "2"], "--encoder-rate", id="rate"),
+    ],
+)
+def test_bad_fine_tunings_are_one_line(
+    unetic, data, tmp_path, arguments: list[str], message: str
+) -> None:
+    """Exit code 2, one line, and no run folder."""
+    ended = unetic("train", data, "--out", tmp_path / "run", *arguments)
+
+    assert ended.code == 2
+    assert message in ended.err.splitlines()[-1]
+    assert not (tmp_path / "run").exists()

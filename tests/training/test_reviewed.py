@@ -120,7 +120,7 @@ def test_training_and_scores_take_the_area(pairs: Pairs, tmp_path: Path) -> None
     model = train(found[:4], found[4:], tmp_path / "run", settings, device="cpu")
     plan = Run.open(tmp_path / "run").plan
     assert plan.train[0].reviewed is not None and plan.train[1].reviewed is None
-    assert plan.train[0].pair().reviewed((80, 90)) is not None
+    assert plan.train[0].pair(Path()).reviewed((80, 90)) is not None
     honest = evaluate(read_pairs(data, ids="disc5"), model, device="cpu")
     labels = found[5].labels()
     spoilt = labels.astype(np.uint16)

@@ -51,8 +51,21 @@ def test_slow_validations_become_rarer_with_a_budget_of_time() -> None:
 
 def test_a_replay_repeats_what_was() -> None:
     """Rates and validations come from the log."""
-    replay = Replay(MINUTES.settings, 3, {0: 0.1, 1: 0.2, 2: 0.3}, frozenset({2, 3}))
+    rates, validations = {0: 0.1, 1: 0.2, 2: 0.3}, frozenset({2, 3})
+    replay = Replay(MINUTES.settings, 3, rates=rates, validations=validations)
     assert [replay.learning_rate(Moment(step=k)) for k in range(3)] == [0.1, 0.2, 0.3]
     due = [replay.is_validation_due(Moment(step=k)) for k in (1, 2, 3)]
     assert due == [False, True, True]
     assert replay.is_done(Moment(step=3)) and not replay.is_done(Moment(step=2))
+
+
+def test_time_beside_the_training_is_part_of_the_budget() -> None:
+    """Ten minutes less 60 s before and 60 s kept for the end leave eight."""
+    schedule = Schedule(MINUTES.settings, None, reserve=60)
+    at = Moment(seconds=240, overhead=60)
+    assert schedule.progress(at) == pytest.approx(0.5)
+    assert schedule.seconds_left(at) == pytest.approx(300)
+    # However late it is, it ends, and not before a step.
+    late = Moment(seconds=0, overhead=9999)
+    assert not schedule.is_done(late)
+    assert schedule.is_done(Moment(seconds=6, overhead=9999))

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 DEFAULT_MINUTES = 30.0
 """Budget where none is given."""
 
+FINETUNE_MINUTES = 2.0
+"""The same for a fine-tuning."""
+
 SETTINGS = {
     "preset": "preset",
     "minutes": "minutes",
@@ -44,6 +47,9 @@ SETTINGS = {
     "lr": "learning_rate",
     "seed": "seed",
     "patience": "patience",
+    "encoder_rate": "encoder_rate",
+    "rehearsal": "rehearsal",
+    "anchor": "anchor",
 }
 """Arguments and the fields of the training settings that they set."""
 
@@ -56,7 +62,8 @@ def add_parser(commands: Any) -> None:
         description="Train a model on pairs of images and labels; it ends up in "
         "RUN/model. A training that was interrupted goes on with `unetic train RUN`. "
         "Ctrl-C ends it with the current step and keeps the best model so far; so "
-        "does a file named stop in RUN.",
+        "does a file named stop in RUN. With --held-out a model is fine-tuned on a few "
+        "corrected objects, and judged on those held out.",
     )
     parser.add_argument(
         "data",
@@ -117,6 +124,15 @@ def add_parser(commands: Any) -> None:
         metavar="F",
         help="validate on this fraction of the images, chosen by the seed",
     )
+    validation.add_argument(
+        "--held-out",
+        type=fraction,
+        metavar="F",
+        help="fine-tune --from MODEL: judge the old and the new model on about this "
+        "fraction of the objects, at least five, and learn from the others (0.25 is "
+        f"usual; the budget is then {FINETUNE_MINUTES:g} minutes unless one is given, "
+        "all included)",
+    )
     parser.add_argument(
         "--seed", type=whole_number, metavar="S", help="seed of everything random"
     )
@@ -131,6 +147,25 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--lr", type=positive_number, metavar="RATE", help="highest learning rate"
+    )
+    parser.add_argument(
+        "--encoder-rate",
+        type=share,
+        metavar="F",
+        help="learning rate of the encoder as a fraction; 0 trains the decoder only",
+    )
+    parser.add_argument(
+        "--rehearsal",
+        type=fraction,
+        metavar="F",
+        help="fraction of each batch that shows generated nuclei, on which the model "
+        "is held to what it said before, so that it forgets less",
+    )
+    parser.add_argument(
+        "--anchor",
+        type=non_negative,
+        metavar="A",
+        help="pull the weights towards those of --from by this times the rate",
     )
     parser.add_argument(
         "--patience",
@@ -150,6 +185,16 @@ def add_parser(commands: Any) -> None:
     parser.set_defaults(run=run)
 
 
+def share(text: str) -> float:
+    """Return `text` as a number from 0 to 1."""
+    return 1.0 if text.strip() in ("1", "1.0") else fraction(text)
+
+
+def non_negative(text: str) -> float:
+    """Return `text` as a finite number of 0 or more."""
+    return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train, say where the model is, and return the exit code."""
     from napari_unetic.steps import drain
@@ -164,6 +209,9 @@ def run(arguments: argparse.Namespace) -> int:
         _stopping(folder) as was_interrupted,
     ):
         model = drain(_steps(arguments, folder, progress), progress)
+        verdict = _verdict(folder)
+        if verdict:
+            progress.line(verdict)
     if not Run.open(folder).is_finished:
         print(
             f"stopped; go on with: unetic train {folder}",
@@ -195,13 +243,18 @@ def _steps(
 ) -> Steps[Path]:
     """Return the training that is asked for."""
     from napari_unetic.training import replay_steps, resume_steps, train_steps
+    from napari_unetic.training.run import Run
 
     machine = {"device": arguments.device, "workers": arguments.workers}
     if arguments.replay is not None:
         return replay_steps(arguments.replay, folder, **machine)
     if arguments.out is None:
         _refuse_settings(arguments)
+        if Run.open(folder).plan.finetune is not None:
+            return _go_on_finetuning(folder, machine)
         return resume_steps(folder, **machine)
+    if arguments.held_out is not None:
+        return _finetune(arguments, folder, progress, machine)
     settings = settings_of(arguments)
     train_pairs, validation_pairs = _split(arguments, settings, progress)
     return train_steps(
@@ -214,6 +267,69 @@ def _steps(
     )
 
 
+def _finetune(
+    arguments: argparse.Namespace,
+    folder: Path,
+    progress: Progress,
+    machine: dict[str, Any],
+) -> Steps[Path]:
+    """Read the pairs and return the fine-tuning of a model on them."""
+    from napari_unetic.finetuning import finetune_settings, finetune_steps
+    from napari_unetic.pairs.readers import read_pairs
+
+    if arguments.from_model is None:
+        raise UsageError(
+            "Expected --from MODEL to fine-tune, got --held-out alone; name the model."
+        )
+    settings = finetune_settings(**_given(arguments))
+    pairs = read_pairs(
+        arguments.data,
+        labels=arguments.labels,
+        ids=arguments.ids,
+        exclude_ids=arguments.exclude_ids,
+    )
+    progress.notes(pairs.notices)
+    steps = finetune_steps(
+        arguments.from_model,
+        pairs,
+        folder,
+        settings,
+        held_out=arguments.held_out,
+        spent=_seconds_since_start(),
+        **machine,
+    )
+    return (yield from steps).model
+
+
+def _go_on_finetuning(folder: Path, machine: dict[str, Any]) -> Steps[Path]:
+    """Return what goes on with a fine-tuning."""
+    from napari_unetic.finetuning import resume_finetune_steps
+
+    steps = resume_finetune_steps(folder, spent=_seconds_since_start(), **machine)
+    return (yield from steps).model
+
+
+def _verdict(folder: Path) -> str:
+    """Return the sentence of a fine-tuning that is finished; empty for others."""
+    from napari_unetic.training.runlog import RunLog
+
+    said = [r["sentence"] for r in RunLog(folder).read() if r["event"] == "verdict"]
+    return str(said[-1]) if said else ""
+
+
+def _seconds_since_start() -> float:
+    """Return how long this process has run, where it runs this command alone."""
+    program = Path(sys.argv[0])
+    if program.stem != "unetic" and program.parent.name != "napari_unetic":
+        return 0.0
+    import time
+
+    import psutil
+
+    began: float = psutil.Process().create_time()
+    return max(0.0, time.time() - began)
+
+
 def _preview(arguments: argparse.Namespace) -> int:
     """Write the strip of augmented patches."""
     from napari_unetic.model.registry import load_model
@@ -221,6 +337,10 @@ def _preview(arguments: argparse.Namespace) -> int:
 
     if arguments.data is None:
         raise UsageError("Expected DATA to preview, got none; name it.")
+    if arguments.held_out is not None:
+        raise UsageError(
+            "Expected a training to preview, got --held-out; leave one of them out."
+        )
     settings = settings_of(arguments)
     base = load_model(arguments.from_model) if arguments.from_model else None
     with Progress("train") as progress:
@@ -255,7 +375,11 @@ def _split(
 
 def _refuse_settings(arguments: argparse.Namespace) -> None:
     """Refuse settings beside a run to go on with: it has its own."""
-    names = [*SETTINGS, "from_model", "labels", "ids", "exclude_ids", "val_ids"]
+    names = [
+        *SETTINGS,
+        *("from_model", "labels", "ids", "exclude_ids"),
+        *("val_ids", "val_fraction", "held_out"),
+    ]
     given = [name for name in names if getattr(arguments, name) is not None]
     if given:
         flag = "--" + given[0].removesuffix("_model").replace("_", "-")
@@ -304,11 +428,16 @@ def settings_of(arguments: argparse.Namespace) -> TrainSettings:
     """Return the settings of the training: those given, defaults for the rest."""
     from napari_unetic.training.settings import train_settings
 
-    given = {
+    given = _given(arguments)
+    if not {"minutes", "epochs", "steps"} & set(given):
+        given["minutes"] = DEFAULT_MINUTES
+    return train_settings(**given)
+
+
+def _given(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that were given, by the names of their fields."""
+    return {
         field: value
         for name, field in SETTINGS.items()
         if (value := getattr(arguments, name)) is not None
     }
-    if not {"minutes", "epochs", "steps"} & set(given):
-        given["minutes"] = DEFAULT_MINUTES
-    return train_settings(**given)

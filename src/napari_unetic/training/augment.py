@@ -77,6 +77,8 @@ def draw_window(
     size: int,
     rng: np.random.Generator,
     shares: Augmentation,
+    *,
+    centre: NDArray[np.intp] | None = None,
 ) -> Window:
     """Draw a patch of an image.
 
@@ -90,6 +92,9 @@ def draw_window(
         All randomness comes from it.
     shares : Augmentation
         How often to turn, flip, zoom and bend.
+    centre : ndarray of shape (2,), int, optional
+        Row and column to have in the middle, as far as the patch stays inside; any
+        place if None.
 
     Returns
     -------
@@ -115,11 +120,15 @@ def draw_window(
     moved = np.tensordot(matrix.astype(np.float32), grid, axes=1)
     if is_free and rng.random() * shares.turn < shares.bend:
         moved += _bend(size, rng)
-    centre = [_draw_centre(n, size / zoom, rng) for n in shape]
+    wanted = (None, None) if centre is None else centre.tolist()
+    middle = [
+        _draw_centre(n, size / zoom, rng) if at is None else _inside(at, n, size / zoom)
+        for n, at in zip(shape, wanted, strict=True)
+    ]
     if not is_free:
         # On whole pixels: the grid's own centre lies between two of them if even.
-        centre = [np.floor(c) + (size - 1) / 2 % 1 for c in centre]
-    coordinates = moved + np.asarray(centre, np.float32)[:, None, None]
+        middle = [np.floor(c) + (size - 1) / 2 % 1 for c in middle]
+    coordinates = moved + np.asarray(middle, np.float32)[:, None, None]
     return Window(coordinates.astype(np.float32), not is_free)
 
 
@@ -133,6 +142,13 @@ def _draw_centre(n: int, size: float, rng: np.random.Generator) -> float:
     if n <= size:
         return (n - 1) / 2
     return float(rng.uniform(size / 2, n - size / 2)) - 0.5
+
+
+def _inside(at: int, n: int, size: float) -> float:
+    """Return the centre nearest to a place such that a straight patch stays inside."""
+    if n <= size:
+        return (n - 1) / 2
+    return min(max(at, size / 2 - 0.5), n - size / 2 - 0.5)
 
 
 def _bend(size: int, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from contextlib import closing
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,25 @@ import torch
 from torch import Tensor
 
 from napari_unetic.errors import UneticError
-from napari_unetic.instances.counts import score_image
 from napari_unetic.instances.decode import DecodeSpec
-from napari_unetic.instances.scores import Scores
 from napari_unetic.model.folder import Model
+from napari_unetic.networks.build import build_network
 from napari_unetic.networks.device import Device, has_native_bfloat16
 from napari_unetic.networks.losses import LossParts, instance_loss
-from napari_unetic.networks.unet import UNet
-from napari_unetic.predict import segment_steps
-from napari_unetic.steps import Step, Steps, drain
-from napari_unetic.training.checkpoint import load_checkpoint, save_checkpoint
+from napari_unetic.steps import Step, Steps
+from napari_unetic.training.checkpoint import (
+    load_checkpoint,
+    load_start,
+    save_checkpoint,
+)
+from napari_unetic.training.optimiser import (
+    load_optimiser,
+    make_optimiser,
+    optimiser_state,
+    pull,
+    set_rate,
+    set_training,
+)
 from napari_unetic.training.patches import Batch, PatchSource, batches
 from napari_unetic.training.record import save_run_model
 from napari_unetic.training.runlog import RunLog
@@ -29,7 +38,8 @@ from napari_unetic.training.schedule import Moment, Schedule
 from napari_unetic.training.tune import objective
 
 if TYPE_CHECKING:
-    from napari_unetic.pairs.pair import Pair
+    from napari_unetic.networks.network import Network
+    from napari_unetic.training.judges import Judge
     from napari_unetic.training.run import Run
 
 _LOG_EVERY = 50
@@ -50,7 +60,7 @@ class Loop:
         Budget, learning rate, validations.
     device : Device
         Where to train.
-    network, average : UNet
+    network, average : Network
         What is trained, and the moving average of its weights.
     optimiser : torch.optim.Optimizer
         AdamW.
@@ -59,8 +69,8 @@ class Loop:
     run: Run
     schedule: Schedule
     device: Device
-    network: UNet
-    average: UNet
+    network: Network
+    average: Network
     optimiser: torch.optim.Optimizer
     at: Moment = field(default_factory=Moment)
     ap: float = 0.0
@@ -70,6 +80,8 @@ class Loop:
     waited: float = 0.0
     rates: list[float] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    start: dict[str, Tensor] = field(default_factory=dict)
+    teacher: Network | None = None
 
     @classmethod
     def load(cls, run: Run, schedule: Schedule, device: Device) -> Loop:
@@ -88,22 +100,33 @@ class Loop:
             )
         tensors, values = found
         spec = run.plan.description.network
-        network, average = UNet(spec), UNet(spec)
+        network, average = build_network(spec), build_network(spec)
         network.load_state_dict(under(tensors, "network."))
         average.load_state_dict(under(tensors, "average."))
         for moved in (network, average):
             moved.to(device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        network.train()
+        settings = run.plan.settings
+        set_training(network, settings)
         average.eval()
-        loop = cls(
-            run, schedule, device, network, average, make_optimiser(network, run)
-        )
-        _load_optimiser(loop.optimiser, under(tensors, "optimiser."))
+        optimiser = make_optimiser(network, settings)
+        load_optimiser(optimiser, under(tensors, "optimiser."))
+        loop = cls(run, schedule, device, network, average, optimiser)
+        if settings.anchor or settings.rehearsal:
+            loop._remember_start(start_weights(run))
         loop.best = under(tensors, "best.")
         loop.at = Moment(**values["at"])
         loop.ap, loop.best_ap = values["ap"], values["best_ap"]
         loop.n_worse = values["n_worse"]
         return loop
+
+    def _remember_start(self, weights: dict[str, Tensor]) -> None:
+        """Keep the weights that training began with, as far as they are needed."""
+        settings, to = self.run.plan.settings, self.device.torch
+        if settings.anchor:
+            self.start = {name: value.to(to) for name, value in weights.items()}
+        if settings.rehearsal:
+            self.teacher = deepcopy(self.average)
+            self.teacher.load_state_dict(weights)
 
     @property
     def log(self) -> RunLog:
@@ -123,20 +146,34 @@ class Loop:
 
     @property
     def is_done(self) -> bool:
-        """Whether the budget is spent or patience is lost."""
+        """Whether the budget is spent, patience is lost, or enough was trained."""
         patience = self.run.plan.settings.patience
-        return self.schedule.is_done(self.at) or (
-            patience is not None and self.n_worse >= patience
+        return (
+            self.schedule.is_done(self.at)
+            or (patience is not None and self.n_worse >= patience)
+            or self.run.is_finish_requested
         )
 
     def run_steps(
-        self, source: PatchSource, validation: Sequence[Pair], workers: int
+        self, source: PatchSource, judge: Judge, workers: int, spent: float = 0.0
     ) -> Steps[None]:
         """Train until the budget is spent, patience is lost, or a stop is asked for.
 
         Closed or stopped, it leaves a checkpoint and a model.
+
+        Parameters
+        ----------
+        source : PatchSource
+            What to learn from.
+        judge : Judge
+            Tells from time to time how good the moving average is.
+        workers : int
+            Processes that make batches ahead.
+        spent : float
+            Seconds of the budget that went by in this process before.
         """
         began = time.perf_counter() - self.at.seconds
+        self.at = replace(self.at, overhead=self.at.overhead + spent)
         saved = time.perf_counter()
         try:
             with closing(batches(source, self.at.step, workers)) as coming:
@@ -154,7 +191,7 @@ class Loop:
                     yield self._report(loss)
                     self.at = replace(self.at, seconds=time.perf_counter() - began)
                     if self.schedule.is_validation_due(self.at):
-                        yield from self._validate_steps(validation, began)
+                        yield from self._judge_steps(judge, began)
                         self.save()
                         saved = time.perf_counter()
                     elif time.perf_counter() - saved > _CHECKPOINT_SECONDS:
@@ -165,6 +202,8 @@ class Loop:
             raise
         if not self.is_done:
             self._leave()
+        elif self.run.is_finish_requested:
+            self.save()
 
     def _leave(self) -> None:
         """Save what there is, and a model even if none was validated yet."""
@@ -180,7 +219,7 @@ class Loop:
         tensors |= {f"average.{k}": v for k, v in self.average.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
         tensors |= {
-            f"optimiser.{k}": v for k, v in _optimiser_state(self.optimiser).items()
+            f"optimiser.{k}": v for k, v in optimiser_state(self.optimiser).items()
         }
         values = {
             "at": asdict(self.at),
@@ -209,10 +248,11 @@ class Loop:
         )
         targets = torch.from_numpy(batch.targets).to(to)
         weights = torch.from_numpy(batch.weights).to(to)
+        if batch.n_rehearsed:
+            self._ask_teacher(images, targets, weights, batch.n_rehearsed)
         rate = self.schedule.learning_rate(at)
         self.rates.append(rate)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         logits = self._forward(images)
         loss = instance_loss(logits.float(), targets, weights)
         if not torch.isfinite(loss.total):
@@ -223,11 +263,25 @@ class Loop:
             )
         self.optimiser.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
-        clip = self.run.plan.settings.clip
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), clip)
+        settings = self.run.plan.settings
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
         self.optimiser.step()
+        if self.start:
+            pull(self.network, self.start, settings.anchor * rate)
         self._update_average()
         return loss
+
+    @torch.no_grad()
+    def _ask_teacher(
+        self, images: Tensor, targets: Tensor, weights: Tensor, n: int
+    ) -> None:
+        """Set the targets of the last patches to what the start makes of them."""
+        assert self.teacher is not None
+        to = self.device.torch
+        with torch.autocast(to.type, torch.bfloat16, enabled=self.uses_bfloat16):
+            said = self.teacher(images[-n:])
+        targets[-n:] = torch.sigmoid(said.float())
+        weights[-n:] = 1
 
     def _forward(self, images: Tensor) -> Tensor:
         to = self.device.torch
@@ -285,47 +339,37 @@ class Loop:
             self._log_rates()
         if total is not None:
             return Step(step, total, "training", values)
-        spent = 60 * (self.run.plan.settings.minutes or 0)
-        return Step(min(self.at.seconds, spent), spent, "training", values)
+        available = self.schedule.available(self.at)
+        return Step(min(self.at.seconds, available), available, "training", values)
 
     def candidate(self) -> Model:
         """Return the moving average as a model of its own, on the CPU."""
         description = self.run.plan.description
-        network = UNet(description.network)
-        network.load_state_dict(self.average.state_dict())
-        network.eval()
+        network = deepcopy(self.average).cpu().eval()
+        if self.run.plan.parent:
+            # The thresholds of the parent suit its weights, which are near these.
+            return Model(description, network)
         return Model(description.model_copy(update={"decoding": _UNTUNED}), network)
 
     def best_model(self) -> Model:
-        """Return the model that validated best."""
+        """Return the model that validated best, else the moving average."""
         model = self.candidate()
         if self.best:
             model.network.load_state_dict(self.best)
         return model
 
-    def _validate_steps(self, pairs: Sequence[Pair], began: float) -> Steps[None]:
+    def _judge_steps(self, judge: Judge, began: float) -> Steps[None]:
         start = time.perf_counter()
         model = self.candidate()
-        images = []
-        for k, pair in enumerate(pairs, start=1):
-            image, truth = pair.read()
-            steps = segment_steps(
-                image,
-                model,
-                diameter=self.run.plan.description.working_diameter_px,
-                device=self.device.name,
-            )
-            found = drain(steps)
-            reviewed = pair.reviewed(truth.shape)
-            images.append(score_image(truth, found.labels, reviewed))
-            yield Step(k, len(pairs), "validating")
-        scores = Scores(tuple(images))
+        scores = yield from judge.judge_steps(model)
         self.ap = objective(scores)
-        self.n_worse += 1
-        if self.ap > self.best_ap:
-            self.best_ap, self.n_worse = self.ap, 0
-            self.best = {k: v.clone() for k, v in model.network.state_dict().items()}
-            save_run_model(self.run, model, self)
+        if judge.chooses:
+            self.n_worse += 1
+            if self.ap > self.best_ap:
+                self.best_ap, self.n_worse = self.ap, 0
+                weights = model.network.state_dict()
+                self.best = {k: v.clone() for k, v in weights.items()}
+                save_run_model(self.run, model, self)
         now = time.perf_counter()
         self.at = replace(
             self.at,
@@ -343,14 +387,21 @@ class Loop:
         )
 
 
-def make_optimiser(network: UNet, run: Run) -> torch.optim.AdamW:
-    """Return AdamW over the network's parameters, as the run's settings say."""
-    settings = run.plan.settings
-    return torch.optim.AdamW(
-        network.parameters(),
-        lr=settings.learning_rate,
-        weight_decay=settings.weight_decay,
-    )
+def start_weights(run: Run) -> dict[str, Tensor]:
+    """Return the weights that a run began with.
+
+    Raises
+    ------
+    UneticError
+        If the checkpoint of step 0 cannot be read.
+    """
+    tensors = load_start(run.checkpoints)
+    if tensors is None:
+        raise UneticError(
+            f"Expected the checkpoint of step 0 in {run.checkpoints}, got none that "
+            "can be read; start a new run."
+        )
+    return under(tensors, "network.")
 
 
 def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -360,23 +411,3 @@ def under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def _optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Flatten the optimiser's state: number of the parameter, name of the value."""
-    return {
-        f"{number}.{name}": torch.as_tensor(value)
-        for number, values in optimiser.state_dict()["state"].items()
-        for name, value in values.items()
-    }
-
-
-def _load_optimiser(
-    optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
-) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in tensors.items():
-        number, _, value = name.partition(".")
-        state.setdefault(int(number), {})[value] = tensor
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": state, "param_groups": groups})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +35,14 @@ class Sample:
     labels : ndarray of shape (Y, X), uint16 or int32
     reviewed : ndarray of shape (Y, X), bool, or None
         Where the labels can be trusted; None means everywhere.
+    centres : ndarray of shape (n, 2), int, or None
+        Row and column of pixels to draw patches around; None means everywhere.
     """
 
     image: NDArray[np.float16]
     labels: NDArray[np.integer]
     reviewed: NDArray[np.bool_] | None = None
+    centres: NDArray[np.intp] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +54,14 @@ class Batch:
     images : ndarray of shape (B, C, Y, X), float32
     targets, weights : ndarray of shape (B, M, Y', X'), float32
         Y' and X' are what the network returns for Y and X.
+    n_rehearsed : int
+        The last so many patches are generated, and have no targets of their own.
     """
 
     images: NDArray[np.float32]
     targets: NDArray[np.float32]
     weights: NDArray[np.float32]
+    n_rehearsed: int = 0
 
 
 def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
@@ -125,7 +131,9 @@ class PatchSource(Dataset[Batch]):
     description : ModelDescription
         Network and target kind.
     settings : TrainSettings
-        Batch, patch, seed, augmentation.
+        Batch, patch, seed, augmentation, share of rehearsal.
+    generated : list of Sample
+        What is rehearsed on; needed where the settings want that.
 
     Raises
     ------
@@ -138,6 +146,7 @@ class PatchSource(Dataset[Batch]):
         samples: list[Sample],
         description: ModelDescription,
         settings: TrainSettings,
+        generated: Sequence[Sample] = (),
     ):
         if not samples:
             raise UneticError(
@@ -154,6 +163,11 @@ class PatchSource(Dataset[Batch]):
         # Large images hold more to learn, but crowded small ones must not drown.
         sizes = np.sqrt([s.labels.size for s in samples])
         self.share = sizes / sizes.sum()
+        self.generated = generated
+        self.n_rehearsed = 0
+        if generated:
+            n = round(settings.rehearsal * settings.batch)
+            self.n_rehearsed = min(max(n, 1), settings.batch - 1)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -167,7 +181,7 @@ class PatchSource(Dataset[Batch]):
         images, targets, weights = (
             np.stack(arrays) for arrays in zip(*made, strict=True)
         )
-        return Batch(images, targets, weights)
+        return Batch(images, targets, weights, self.n_rehearsed)
 
     def _patch(
         self, step: int, k: int
@@ -175,14 +189,23 @@ class PatchSource(Dataset[Batch]):
         rng = np.random.default_rng((self.settings.seed, step, k))
         size = self.patch_px + 2 * self.context
         shares = self.settings.augmentation
+        is_rehearsed = k >= self.settings.batch - self.n_rehearsed
         if rng.random() < shares.blank:
             image = augment.blank((self.n_channels, size, size), rng)
             labels = np.zeros((size, size), np.int32)
             reviewed = None
         else:
-            sample = self.samples[rng.choice(len(self.samples), p=self.share)]
+            if is_rehearsed:
+                sample = self.generated[int(rng.integers(len(self.generated)))]
+            else:
+                sample = self.samples[rng.choice(len(self.samples), p=self.share)]
             shape = sample.labels.shape
-            window = augment.draw_window((shape[0], shape[1]), size, rng, shares)
+            wanted = None
+            if sample.centres is not None:
+                wanted = sample.centres[rng.integers(len(sample.centres))]
+            window = augment.draw_window(
+                (shape[0], shape[1]), size, rng, shares, centre=wanted
+            )
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
             reviewed = sample.reviewed

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_unetic.errors import UneticError
-from napari_unetic.model.description import ModelDescription, TrainingRecord
+from napari_unetic.model.description import (
+    ModelDescription,
+    TrainingRecord,
+    check_planar,
+)
 from napari_unetic.model.folder import Model, save_model
 from napari_unetic.networks.presets import preset
 from napari_unetic.provenance import software_versions
@@ -27,6 +31,7 @@ def describe(
 ) -> ModelDescription:
     """Describe the model to be, as far as it is known before the pairs are read."""
     if base is not None:
+        check_planar(base.description)
         return base.description.model_copy(
             update={"name": name, "training": None, "scores": {}, "weights_sha256": ""}
         )
@@ -73,12 +78,15 @@ def score_summary(scores: Scores) -> dict[str, float]:
     }
 
 
-def save_run_model(run: Run, model: Model, loop: Loop) -> None:
+def save_run_model(
+    run: Run, model: Model, loop: Loop, verdict: Mapping[str, Any] | None = None
+) -> None:
     """Write a model into its run, over the one that is there, with its record."""
     plan = run.plan
     record = TrainingRecord(
         images={pair.id: pair.sha256 for pair in plan.train},
         validation_images={pair.id: pair.sha256 for pair in plan.validation},
+        labels={p.id: p.labels_sha256 for p in plan.train if p.labels_sha256},
         parent=plan.parent,
         settings=plan.settings.model_dump(),
         steps=loop.at.step,
@@ -86,6 +94,8 @@ def save_run_model(run: Run, model: Model, loop: Loop) -> None:
         device=loop.device_text,
         software=software_versions(),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        curve=tuple(_curve(loop)) if plan.finetune else (),
+        verdict=dict(verdict or {}),
     )
     save_model(
         run.model,
@@ -93,3 +103,11 @@ def save_run_model(run: Run, model: Model, loop: Loop) -> None:
         model.network.state_dict(),
         overwrite=True,
     )
+
+
+def _curve(loop: Loop) -> Iterator[dict[str, float]]:
+    """Yield the held-out scores of a fine-tuning over its steps."""
+    for record in loop.log.read():
+        if record["event"] == "validation":
+            names = ("step", "seconds", "ap", "ap_50")
+            yield {name: round(record[name], 4) for name in names}

@@ -7,6 +7,7 @@
 ``model/``        the best model so far
 ``lock``          who trains it now
 ``stop``          makes the training end with its current step
+``finish``        the same, and then tune and judge as if the budget were spent
 ``finished``      there once all is done
 """
 
@@ -39,7 +40,10 @@ PLAN_FILE = "run.json"
 
 
 class PairRecord(BaseModel):
-    """Where the files of a pair lie, and the hash of its image's pixels."""
+    """Where the files of a pair lie, and the hash of its image's pixels.
+
+    Paths are absolute, or relative to the run folder for pairs that are in it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -50,6 +54,9 @@ class PairRecord(BaseModel):
     axes: str | None
     reviewed: dict[str, str | int] | None = None
     sha256: str
+    labels_sha256: str = Field(
+        "", description="Of labels and reviewed area, for pairs inside the run."
+    )
 
     @classmethod
     def of(cls, pair: Pair) -> PairRecord:
@@ -64,8 +71,13 @@ class PairRecord(BaseModel):
             sha256=pair.image_hash(),
         )
 
-    def pair(self) -> Pair:
+    def pair(self, folder: Path) -> Pair:
         """Return the pair.
+
+        Parameters
+        ----------
+        folder : Path
+            Of the run.
 
         Raises
         ------
@@ -74,11 +86,11 @@ class PairRecord(BaseModel):
         """
         pair = Pair(
             self.id,
-            Entry(**self.image),  # type: ignore[arg-type]
-            tuple(Entry(**entry) for entry in self.labels),  # type: ignore[arg-type]
+            _entry(self.image, folder),
+            tuple(_entry(entry, folder) for entry in self.labels),
             self.one_file_an_object,
             self.axes,
-            Entry(**self.reviewed) if self.reviewed else None,  # type: ignore[arg-type]
+            _entry(self.reviewed, folder) if self.reviewed else None,
         )
         if pair.image_hash() != self.sha256:
             raise UneticError(
@@ -91,6 +103,40 @@ class PairRecord(BaseModel):
 
 def _absolute(entry: Entry) -> dict[str, str | int]:
     return {**asdict(entry), "path": str(Path(entry.path).resolve())}
+
+
+def _entry(values: dict[str, str | int], folder: Path) -> Entry:
+    # Joined to a folder, an absolute path stays itself.
+    said: dict[str, Any] = {**values, "path": str(folder / str(values["path"]))}
+    return Entry(**said)
+
+
+class PlaneRecord(BaseModel):
+    """Of a pair inside a fine-tuning: where it comes from, what of it is held out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field("", description="Image that the plane was taken from.")
+    plane: tuple[int, ...] = ()
+    range: tuple[tuple[float, float], ...] | None = Field(
+        None, description="Intensities of each channel that become 0 and 1."
+    )
+    held_out: tuple[int, ...] = Field(
+        (), description="Numbers of the objects that are only judged by."
+    )
+
+
+class FinetunePlan(BaseModel):
+    """What a fine-tuning has beside a training."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    parent_name: str = Field(description="Name of the model it starts from.")
+    diameter_px: float = Field(
+        gt=0, description="Median of the objects to learn from, in their images."
+    )
+    planes: tuple[PlaneRecord, ...] = Field(description="One for each training pair.")
+    notices: tuple[str, ...] = ()
 
 
 class RunPlan(BaseModel):
@@ -107,6 +153,9 @@ class RunPlan(BaseModel):
     parent: str = Field("", description="Weights' SHA-256 of the model it starts from.")
     train: tuple[PairRecord, ...]
     validation: tuple[PairRecord, ...]
+    finetune: FinetunePlan | None = Field(
+        None, description="Of a fine-tuning, which validates on held-out objects."
+    )
     created: str
     software: dict[str, str]
 
@@ -240,9 +289,19 @@ class Run:
             elif not path.name.startswith(".lock-"):
                 path.unlink(missing_ok=True)
 
+    def request_finish(self) -> None:
+        """Make the training end with its current step, and tune and judge."""
+        (self.folder / "finish").touch()
+
+    @property
+    def is_finish_requested(self) -> bool:
+        """Whether the training was told that it is enough."""
+        return (self.folder / "finish").exists()
+
     def clear_stop(self) -> None:
-        """Take back a request to stop."""
+        """Take back a request to stop or to finish."""
         (self.folder / "stop").unlink(missing_ok=True)
+        (self.folder / "finish").unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

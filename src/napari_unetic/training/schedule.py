@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Moment:
         Seconds that the last validation took.
     n_due : int
         How many validations were due by the last one.
+    overhead : float
+        Seconds of the budget that went by beside the training.
     """
 
     step: int = 0
@@ -40,6 +42,7 @@ class Moment:
     validated_seconds: float = 0.0
     validation_took: float = 0.0
     n_due: int = 0
+    overhead: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +55,26 @@ class Schedule:
         Learning rate and warm-up.
     total_steps : int, optional
         The budget in steps; None for a budget of time.
+    reserve : float
+        Seconds of a budget of time that are kept for what comes after the last step.
     """
 
     settings: TrainSettings
     total_steps: int | None
+    reserve: float = 0.0
 
     def progress(self, at: Moment) -> float:
         """Return the share of the budget that is spent."""
         if self.total_steps is not None:
             return at.step / self.total_steps
+        return at.seconds / self.available(at)
+
+    def available(self, at: Moment) -> float:
+        """Return the seconds of a budget of time that the training itself may take."""
         assert self.settings.minutes is not None
-        return at.seconds / (60 * self.settings.minutes)
+        left = 60 * self.settings.minutes - self.reserve - at.overhead
+        # Never nothing: however late it is, a step or two are taken.
+        return max(left, 0.01 * 60 * self.settings.minutes)
 
     def is_done(self, at: Moment) -> bool:
         """Whether the budget is spent."""
@@ -71,7 +83,7 @@ class Schedule:
     def seconds_left(self, at: Moment) -> float:
         """Return the time left; by the pace so far with a budget of steps."""
         if self.total_steps is None:
-            return max(0.0, 60 * (self.settings.minutes or 0) - at.seconds)
+            return max(0.0, self.available(at) + self.reserve - at.seconds)
         return at.seconds * (self.total_steps / max(at.step, 1) - 1)
 
     def learning_rate(self, at: Moment) -> float:
@@ -119,8 +131,8 @@ class Replay(Schedule):
         Steps after which it validated.
     """
 
-    rates: Mapping[int, float]
-    validations: frozenset[int]
+    rates: Mapping[int, float] = field(default_factory=dict)
+    validations: frozenset[int] = frozenset()
 
     def learning_rate(self, at: Moment) -> float:
         """Return the rate that the step had."""

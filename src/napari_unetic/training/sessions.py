@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,15 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetic.errors import UneticError
-from napari_unetic.maps import prepare
+from napari_unetic.maps import plan_work, prepare
 from napari_unetic.model.folder import Model
 from napari_unetic.model.registry import load_model
+from napari_unetic.networks.build import build_network
 from napari_unetic.networks.device import Device, choose_device
-from napari_unetic.networks.unet import UNet
 from napari_unetic.provenance import software_versions
+from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
-from napari_unetic.training.checkpoint import load_start
-from napari_unetic.training.loop import Loop, make_optimiser, under
+from napari_unetic.training.judges import Validation
+from napari_unetic.training.loop import Loop, start_weights
+from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import PatchSource, Sample, load_samples
 from napari_unetic.training.record import (
     describe,
@@ -29,6 +32,7 @@ from napari_unetic.training.record import (
     save_run_model,
     score_summary,
 )
+from napari_unetic.training.rehearsal import generated_samples
 from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
@@ -122,6 +126,11 @@ def train_steps(
     _check_pairs(train_pairs, validation_pairs)
     where = choose_device(device)
     base = load_model(from_model) if from_model is not None else None
+    if base is None and (settings.rehearsal or settings.anchor):
+        raise UneticError(
+            "Expected a model to start from, since rehearsal and the pull to the start "
+            "need one, got none; name it, or set them to 0."
+        )
     description = describe(base, settings, name or folder.name)
     refuse_existing(folder)
     yield Step(0, 0, "reading pairs")
@@ -142,7 +151,7 @@ def train_steps(
         software=software_versions(),
     )
     start = base.network.state_dict() if base else None
-    run = _begin(folder, plan, start, where)
+    run = begin(folder, plan, start, where)
     model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
     return model
 
@@ -170,7 +179,7 @@ def resume_steps(
         If the folder is no run, the run is finished or being trained, or its images
         are no longer what they were.
     """
-    run = Run.open(Path(folder))
+    run = _open(folder)
     if run.is_finished:
         raise UneticError(
             f"Expected an unfinished run, got {run.folder}, which is finished; its "
@@ -208,22 +217,26 @@ def replay_steps(
     UneticError
         As `resume_steps`, or if the log lacks a step.
     """
-    run = Run.open(Path(folder))
+    run = _open(folder)
     replay = read_replay(run)
     refuse_existing(Path(out))
     where = choose_device(device)
     samples, validation = yield from _read_steps(run)
-    start = load_start(run.checkpoints)
-    if start is None:
-        raise UneticError(
-            f"Expected the checkpoint of step 0 in {run.checkpoints}, got none that "
-            "can be read; train again with --steps."
-        )
-    again = _begin(Path(out), run.plan, under(start, "network."), where)
+    again = begin(Path(out), run.plan, start_weights(run), where)
     model = yield from _go_on_steps(
         again, samples, validation, where, workers, schedule=replay
     )
     return model
+
+
+def _open(folder: str | Path) -> Run:
+    run = Run.open(Path(folder))
+    if run.plan.finetune is not None:
+        raise UneticError(
+            f"Expected the run of a training, got {run.folder}, a fine-tuning; go on "
+            "with it by unetic train RUN, or start it anew from its pairs with --steps."
+        )
+    return run
 
 
 def read_replay(run: Run) -> Replay:
@@ -249,7 +262,9 @@ def read_replay(run: Run) -> Replay:
             f"Expected a finished run with a log of every step, got {run.folder}; go "
             "on with it first (unetic train RUN)."
         )
-    return Replay(run.plan.settings, total, rates, frozenset(validations))
+    return Replay(
+        run.plan.settings, total, rates=rates, validations=frozenset(validations)
+    )
 
 
 def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) -> None:
@@ -267,25 +282,46 @@ def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) 
         )
 
 
-def _begin(
-    folder: Path, plan: RunPlan, start: dict[str, Tensor] | None, device: Device
+def begin(
+    folder: Path,
+    plan: RunPlan,
+    start: dict[str, Tensor] | None,
+    device: Device,
+    add: Callable[[Path], None] = lambda part: None,
 ) -> Run:
-    """Make the run folder with the checkpoint of step 0."""
+    """Make the run folder with the checkpoint of step 0; it appears whole.
+
+    Parameters
+    ----------
+    folder : Path
+        To be made.
+    plan : RunPlan
+        What is trained on what.
+    start : dict of str to Tensor, optional
+        Weights to start from; drawn by the plan's seed if None.
+    device : Device
+        Where to train.
+    add : callable
+        Called with the unfinished folder, to put more into it.
+
+    Returns
+    -------
+    Run
+    """
     # Weights are drawn by a generator of their own: the user's stays untouched.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(plan.settings.seed)
-        network, average = (
-            UNet(plan.description.network),
-            UNet(plan.description.network),
-        )
+        network = build_network(plan.description.network)
+    average = deepcopy(network)
     if start is not None:
         network.load_state_dict(start)
     average.load_state_dict(network.state_dict())
 
     def prepare_folder(part: Path) -> None:
+        add(part)
         run = Run(part, plan)
         schedule = Schedule(plan.settings, None)
-        optimiser = make_optimiser(network, run)
+        optimiser = make_optimiser(network, plan.settings)
         loop = Loop(run, schedule, device, network, average, optimiser)
         loop.log.write(
             "start",
@@ -304,9 +340,9 @@ def _read_steps(run: Run) -> Steps[tuple[list[Sample], list[Pair]]]:
     n = len(run.plan.train)
     samples = []
     for k, record in enumerate(run.plan.train, start=1):
-        samples += load_samples(record.pair(), run.plan.description)
+        samples += load_samples(record.pair(run.folder), run.plan.description)
         yield Step(k, n, "reading pairs")
-    return samples, [record.pair() for record in run.plan.validation]
+    return samples, [record.pair(run.folder) for record in run.plan.validation]
 
 
 def _go_on_steps(
@@ -319,7 +355,9 @@ def _go_on_steps(
 ) -> Steps[Path]:
     """Train from the newest checkpoint to the end, tune, and save the model."""
     settings = run.plan.settings
-    source = PatchSource(samples, run.plan.description, settings)
+    description = run.plan.description
+    generated = generated_samples(description) if settings.rehearsal else []
+    source = PatchSource(samples, description, settings, generated)
     if schedule is None:
         total = settings.steps
         if settings.epochs is not None:
@@ -330,7 +368,8 @@ def _go_on_steps(
         run.tidy()
         loop = Loop.load(run, schedule, device)
         loop.log.write("resume", step=loop.at.step, device=loop.device_text)
-        yield from loop.run_steps(source, validation, workers)
+        judge = Validation(validation, device.name)
+        yield from loop.run_steps(source, judge, workers)
         if loop.is_done:
             yield from _finish_steps(loop, validation)
     return run.model
@@ -360,11 +399,13 @@ def _tuned_steps(
     maps: list[NDArray[np.float16]] = []
     truths: list[NDArray[np.int32]] = []
     areas: list[NDArray[np.bool_] | None] = []
-    diameter = model.description.working_diameter_px
+    settings = segment_settings(
+        diameter=model.description.working_diameter_px, device=device
+    )
     for k, pair in enumerate(pairs, start=1):
         image, truth = pair.read()
         reviewed = pair.reviewed(truth.shape)
-        work = prepare(image, model, diameter=diameter, device=device)
+        work = prepare(plan_work(image, model.description, settings), model)
         for plane in image.planes():
             maps.append(drain(work.maps_steps(plane)).astype(np.float16))
             truths.append(truth[plane])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from napari_unetic.errors import UneticError
@@ -56,6 +59,35 @@ class TrainSettings(BaseModel):
         title="Patience",
         description="End after so many validations without a better one; none: never.",
     )
+    encoder_rate: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        title="Rate of the encoder",
+        description="Share of the learning rate; 0 leaves the encoder and the bottom "
+        "as they are and trains the decoder only.",
+    )
+    anchor: float = Field(
+        0.0,
+        ge=0,
+        title="Pull to the start",
+        description="Each step moves the weights towards those that training began "
+        "with by this times the learning rate.",
+    )
+    rehearsal: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        title="Rehearsal",
+        description="Share of each batch that shows generated nuclei, on which the "
+        "network is held to what the model says that training starts from.",
+    )
+    norms: Literal["learn", "keep"] = Field(
+        "learn",
+        title="Batch norm",
+        description="Learn means and variances from the patches, or keep those that "
+        "training began with.",
+    )
     augmentation: Augmentation = Field(
         Augmentation(),
         title="Augmentation",
@@ -81,8 +113,16 @@ def train_settings(**values: object) -> TrainSettings:
     UneticError
         If a value is out of bounds or there is not exactly one budget.
     """
+    return valid_settings(TrainSettings, values)
+
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def valid_settings(kind: type[Settings], values: Mapping[str, object]) -> Settings:
+    """Return settings of a kind, or raise a `UneticError` of one sentence."""
     try:
-        return TrainSettings.model_validate(values)
+        return kind.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ def tune_steps(
     truths: Sequence[NDArray[np.int32]],
     start: DecodeSpec | None = None,
     areas: Sequence[NDArray[np.bool_] | None] | None = None,
+    *,
+    is_late: Callable[[], bool] = lambda: False,
 ) -> Steps[tuple[DecodeSpec, Scores]]:
     """Find the thresholds with the best mean AP, one at a time, twice around.
 
@@ -41,6 +43,8 @@ def tune_steps(
         Where the search begins.
     areas : sequence of ndarray of shape (Y, X), bool, or None, optional
         Where the labels of each plane can be trusted; None means everywhere.
+    is_late : callable
+        Asked before each decoding; once it says yes the best so far is returned.
 
     Yields
     ------
@@ -73,6 +77,8 @@ def tune_steps(
         for name, values in GRID.items():
             origin = getattr(start, name)
             for value in sorted(values, key=lambda v: abs(v - origin)):
+                if is_late():
+                    return best, scored(best)
                 tried = best.model_copy(update={name: value})
                 if objective(scored(tried)) > objective(scored(best)):
                     best = tried

@@ -1,0 +1,61 @@
+"""Judges: what tells from time to time how good a network in training is by now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from napari_unetic.instances.counts import score_image
+from napari_unetic.instances.scores import Scores
+from napari_unetic.predict import segment_steps
+from napari_unetic.steps import Step, Steps, drain
+
+if TYPE_CHECKING:
+    from napari_unetic.model.folder import Model
+    from napari_unetic.pairs.pair import Pair
+
+
+class Judge(Protocol):
+    """What a training loop asks for scores."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the best-scored weights are kept rather than the last average."""
+
+    def judge_steps(self, model: Model) -> Steps[Scores]:
+        """Score a model, with a step an image."""
+
+
+class Validation:
+    """Scores on whole images that are apart from the training; it chooses.
+
+    Parameters
+    ----------
+    pairs : sequence of Pair
+        Images with labels, and perhaps a reviewed area.
+    device : str
+        Where to predict.
+    """
+
+    chooses = True
+
+    def __init__(self, pairs: Sequence[Pair], device: str):
+        self.pairs = pairs
+        self.device = device
+
+    def judge_steps(self, model: Model) -> Steps[Scores]:
+        """Segment each image at the working size and score it."""
+        images = []
+        for k, pair in enumerate(self.pairs, start=1):
+            image, truth = pair.read()
+            steps = segment_steps(
+                image,
+                model,
+                diameter=model.description.working_diameter_px,
+                device=self.device,
+            )
+            found = drain(steps)
+            reviewed = pair.reviewed(truth.shape)
+            images.append(score_image(truth, found.labels, reviewed))
+            yield Step(k, len(self.pairs), "validating")
+        return Scores(tuple(images))

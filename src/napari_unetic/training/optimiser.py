@@ -1,0 +1,106 @@
+"""The optimiser: AdamW with a rate for each part, its state as tensors, the pull."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from napari_unetic.networks.network import Network
+    from napari_unetic.training.settings import TrainSettings
+
+_ENCODER = ("encoder.", "bottom.")
+
+
+def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.AdamW:
+    """Return AdamW over the network's parameters, as settings say.
+
+    Parameters
+    ----------
+    network : Network
+        With an encoder's rate of 0 its encoder and bottom stop taking gradients, which
+        saves their time.
+    settings : TrainSettings
+        Rates and weight decay.
+
+    Returns
+    -------
+    AdamW
+        Two groups, decoder and encoder. ``share`` of each is what its learning rate is
+        of the schedule's.
+    """
+    parts: dict[bool, list[nn.Parameter]] = {False: [], True: []}
+    for name, parameter in network.named_parameters():
+        is_encoder = name.startswith(_ENCODER)
+        if is_encoder and settings.encoder_rate == 0:
+            parameter.requires_grad_(False)
+        parts[is_encoder].append(parameter)
+    shares = {False: 1.0, True: settings.encoder_rate}
+    groups = [
+        {"params": parameters, "share": shares[is_encoder]}
+        for is_encoder, parameters in parts.items()
+        if parameters
+    ]
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
+    )
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give each group its share of a learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Flatten the optimiser's state: number of the parameter, name of the value."""
+    return {
+        f"{number}.{name}": torch.as_tensor(value)
+        for number, values in optimiser.state_dict()["state"].items()
+        for name, value in values.items()
+    }
+
+
+def load_optimiser(
+    optimiser: torch.optim.Optimizer, tensors: dict[str, Tensor]
+) -> None:
+    """Undo `optimiser_state`."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, value = name.partition(".")
+        state.setdefault(int(number), {})[value] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def set_training(network: Network, settings: TrainSettings) -> None:
+    """Put a network into training mode; its norms only where they are to learn."""
+    network.train()
+    if settings.norms == "keep":
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
+
+
+@torch.no_grad()
+def pull(network: Network, start: dict[str, Tensor], share: float) -> None:
+    """Move the parameters towards those of the start.
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    start : dict of str to Tensor
+        Values by the names of the parameters.
+    share : float
+        Of the way; 1 goes all of it.
+
+    References
+    ----------
+    The penalty is L2-SP (Li, Grandvalet, Davoine 2018, arXiv 1802.01483, section 3.2),
+    apart from the gradient as weight decay is in AdamW (arXiv 1711.05101).
+    """
+    for name, parameter in network.named_parameters():
+        parameter.lerp_(start[name], min(share, 1.0))

@@ -1,0 +1,58 @@
+"""Rehearsal: generated images on which a network is held to what its start says.
+
+A network that learns a new kind of image forgets the old one within a few hundred
+steps. Its old images are not at hand, but generated ones of nuclei are, and what the
+model it began with makes of them is the truth to hold on to.
+
+References
+----------
+Li, Hoiem: Learning without Forgetting. ECCV 2016, arXiv 1606.09282, section 3: the old
+network's answers as targets, there on the new images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from napari_unetic.image.channels import to_channels
+from napari_unetic.image.normalise import fit_normalisation
+from napari_unetic.image.source import Image
+from napari_unetic.samples import nuclei_sample
+from napari_unetic.training.patches import Sample
+
+if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
+
+N_IMAGES: Final = 16
+_SIDE = 256
+
+
+def generated_samples(description: ModelDescription) -> list[Sample]:
+    """Return generated images of nuclei about as large as a model's network works at.
+
+    Parameters
+    ----------
+    description : ModelDescription
+        Channels, normalisation and working diameter.
+
+    Returns
+    -------
+    list of Sample
+        The same ones each time.
+    """
+    n_channels = description.network.in_channels
+    size = min(max(description.working_diameter_px, 8.0), 60.0)
+    samples = []
+    for seed in range(N_IMAGES):
+        pixels, labels = nuclei_sample(
+            (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
+        )
+        image = Image(pixels, "YX", name="generated")
+        fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
+        window = to_channels(pixels[np.newaxis], n_channels)
+        samples.append(
+            Sample(fitted.apply(window).astype(np.float16), labels.astype(np.uint16))
+        )
+    return samples
