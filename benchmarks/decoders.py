@@ -29,9 +29,10 @@ from napari_unetic.instances.counts import score_image
 from napari_unetic.instances.decode import fill_holes, grow, renumber
 from napari_unetic.instances.scores import Scores
 from napari_unetic.instances.targets import make_targets
-from napari_unetic.maps import prepare
+from napari_unetic.maps import plan_work, prepare
 from napari_unetic.model.registry import load_model
 from napari_unetic.pairs.readers import read_pairs
+from napari_unetic.settings import SegmentSettings
 from napari_unetic.steps import drain
 
 Maps = NDArray[np.float32]
@@ -106,7 +107,8 @@ def main() -> None:
         image, truth = pair.read()
         truths.append(truth)
         true_maps.append(make_targets(truth))
-        maps.append(drain(prepare(image, model).maps_steps(())))
+        plan = plan_work(image, model.description, SegmentSettings())
+        maps.append(drain(prepare(plan, model).maps_steps(())))
     table = []
     for way in WAYS:
         at = THRESHOLDS if way != "erosion" else (0.0,)

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from napari_unetic.networks.build import build_network
 from napari_unetic.networks.losses import instance_loss
 from napari_unetic.networks.presets import PRESETS, preset
-from napari_unetic.networks.unet import UNet
 from napari_unetic.pairs.readers import read_split
 from napari_unetic.training.patches import PatchSource, batches, load_samples
 from napari_unetic.training.record import describe
@@ -66,7 +66,7 @@ def whole_step(name: str, batch: int, patch: int, dtype: torch.dtype | None) -> 
     spec = _spec(name)
     rule = spec.tile_rule
     size = patch + (rule.remainder - patch) % rule.stride
-    network = UNet(spec).to(memory_format=torch.channels_last)
+    network = build_network(spec).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters())
     x = torch.rand(batch, spec.in_channels, *[size + 2 * rule.context] * 2)
     x = x.to(memory_format=torch.channels_last)
@@ -90,7 +90,7 @@ def convolutions_alone(
     spec = _spec(name)
     rule = spec.tile_rule
     size = patch + (rule.remainder - patch) % rule.stride
-    network = UNet(spec).to(memory_format=torch.channels_last)
+    network = build_network(spec).to(memory_format=torch.channels_last)
     shapes: list[tuple[nn.Module, tuple[int, ...]]] = []
     hooks = [
         module.register_forward_hook(
@@ -133,7 +133,7 @@ def waiting(name: str, data: Path, dtype: torch.dtype | None, n_steps: int) -> f
     description: ModelDescription = describe(None, settings, "speed")
     samples = [s for pair in train[:100] for s in load_samples(pair, description)]
     source = PatchSource(samples, description, settings)
-    network = UNet(description.network).to(memory_format=torch.channels_last)
+    network = build_network(description.network).to(memory_format=torch.channels_last)
     optimiser = torch.optim.AdamW(network.parameters())
     waited = 0.0
     coming = batches(source, 0, 1)
