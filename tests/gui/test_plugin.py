@@ -40,9 +40,11 @@ def test_listed() -> None:
     contributions = manifest.contributions
     assert [widget.display_name for widget in contributions.widgets] == ["Segment"]
     samples = {sample.key for sample in contributions.sample_data}
-    assert samples == {"nuclei", "dsb2018"}
+    assert samples == {"nuclei", "nuclei_stack", "nuclei_timelapse", "dsb2018"}
     kinds = contributions.model_dump(exclude_none=True, exclude_defaults=True)
-    assert set(kinds) == {"commands", "menus", "sample_data", "widgets"}
+    assert set(kinds) == {
+        *("commands", "menus", "readers", "sample_data", "widgets", "writers")
+    }
 
 
 def test_dock_and_generated_sample(viewer: Any, qtbot: Any) -> None:
@@ -53,7 +55,20 @@ def test_dock_and_generated_sample(viewer: Any, qtbot: Any) -> None:
     truth, image = viewer.open_sample(NAME, "nuclei")
     assert image.units == truth.units and str(image.units[0]) == "micrometer"
     assert truth.data.max() > 50 and not truth.visible
-    assert "512 × 512 pixels of 0.65 µm" in dock.plan.text()
+    assert "512 × 512 pixels of 0.65 µm" in dock.plan.toolTip()
+
+
+@pytest.mark.parametrize(
+    ("sample", "step"),
+    [("nuclei_stack", "2 micrometer"), ("nuclei_timelapse", "5 minute")],
+)
+def test_generated_stacks(viewer: Any, sample: str, step: str) -> None:
+    """Planes and frames open through napari's menu, with their size and unit."""
+    truth, image = viewer.open_sample(NAME, sample)
+    assert f"{image.scale[0]:g} {image.units[0]}" == step
+    assert list(image.scale[1:]) == [0.65, 0.65]
+    assert image.units == truth.units and image.data.shape == truth.data.shape
+    assert not truth.visible
 
 
 def test_fetched_sample(

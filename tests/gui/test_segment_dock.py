@@ -1,102 +1,28 @@
-"""The Segment dock, in a real viewer."""
+"""The Segment dock, in a real viewer: running, stopping, failing, coming and going."""
 
 from __future__ import annotations
 
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import PIL.Image
 import pytest
 from napari.layers import Labels
-from qtpy.QtCore import QThreadPool
+from napari.utils import progress
+from qtpy.QtCore import QPoint, Qt, QThreadPool
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_unetic import predict
 from napari_unetic.errors import UneticError
-from napari_unetic.model import registry
-from napari_unetic.model.description import ModelDescription
-from napari_unetic.networks.presets import preset
-from napari_unetic.steps import Step, Steps
 from napari_unetic.widgets.layers import METADATA_KEY
-from napari_unetic.widgets.segment import SegmentWidget
-
-if TYPE_CHECKING:
-    from napari_unetic.image.source import Image
 
 GREY = np.zeros((40, 50), np.uint8)
 GREY[5:15, 5:20] = 200
 GREY[20:30, 30:45] = 150
-
-
-class Network:
-    """Stands in for the network; a test says when it goes on and how it ends."""
-
-    def __init__(self) -> None:
-        self.may_go_on = threading.Event()
-        self.may_go_on.set()
-        self.error: Exception | None = None
-        self.thread: threading.Thread | None = None
-
-    def segment_steps(
-        self, image: Image, model: str, *, channel: int | None = None
-    ) -> Steps[predict.Segmentation]:
-        from scipy import ndimage
-
-        self.thread = threading.current_thread()
-        yield Step(1, 3, "tile")
-        if self.error is not None:
-            raise self.error
-        assert self.may_go_on.wait(10)
-        yield Step(2, 3, "tile")
-        labels, n = ndimage.label(image.read(channels=(channel or 0,))[0] > 100)
-        return predict.Segmentation(
-            labels.astype(np.uint16), "YX", n, 0.5, {"model": model}, ("Mind the gap.",)
-        )
-
-
-@pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Network:
-    """The stand-in, and a model of one channel by the name of "toy" in the menu."""
-    stand_in = Network()
-    monkeypatch.setattr(predict, "segment_steps", stand_in.segment_steps)
-    description = ModelDescription(
-        name="toy",
-        network=preset("unetic-16").spec,
-        channels=("any",),
-        working_diameter_px=20,
-    )
-    entry = registry.ModelEntry("toy", Path("toy"), False, description)
-    monkeypatch.setattr(registry, "list_models", lambda: [entry])
-    return stand_in
-
-
-@pytest.fixture
-def viewer(
-    make_napari_viewer_proxy: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Iterator[Any]:
-    """An empty viewer; no thread may outlive the test, nor any widget."""
-    monkeypatch.setenv("NAPARI_STRICT_QT", "raise")
-    yield make_napari_viewer_proxy()
-    assert QThreadPool.globalInstance().waitForDone(10_000)
-    QApplication.processEvents()
-
-
-@pytest.fixture
-def open_dock(viewer: Any, qtbot: Any) -> Callable[..., SegmentWidget]:
-    """Open a Segment dock and wait until it knows models and device."""
-
-    def open_one(name: str = "Segment") -> SegmentWidget:
-        dock = SegmentWidget(viewer)
-        viewer.window.add_dock_widget(dock, name=name)
-        qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)
-        return dock
-
-    return open_one
 
 
 @pytest.mark.usefixtures("network")
@@ -107,10 +33,10 @@ def test_says_why_it_cannot_run(viewer: Any, open_dock: Any) -> None:
     assert "No image" in dock.plan.text() and "No image" in dock.button.toolTip()
     layer = viewer.add_image(GREY, name="cells")
     assert dock.button.isEnabled()
-    assert "Axes YX: 40 × 50 pixels." in dock.plan.text()
-    assert "Runs on" in dock.plan.text()
+    assert dock.plan.text().startswith("YX, 40 × 50, 1 tile of ")
+    assert " GB, CPU: " in dock.plan.text() or "CUDA" in dock.plan.text()
     layer.scale, layer.units = (0.5, 0.5), ("um", "um")
-    assert "pixels of 0.5 µm" in dock.plan.text()
+    assert "pixels of 0.5 µm" in dock.plan.toolTip()
     viewer.add_image(np.zeros((1, 1, 1, 1, 8, 8)), name="movie")
     dock.image.setCurrentIndex(0)
     assert "2 to 5 dimensions, got 6 (movie)" in dock.plan.text()
@@ -138,7 +64,7 @@ def test_menu_follows_the_layers(viewer: Any, open_dock: Any) -> None:
     assert dock.image.value is None
 
 
-def test_result(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> None:
+def test_result(viewer: Any, open_dock: Any, network: Any, qtbot: Any) -> None:
     """Segment adds a layer that lies on the image, with features and provenance."""
     dock = open_dock()
     image = viewer.add_image(
@@ -153,7 +79,7 @@ def test_result(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> No
         axis_labels=("y", "x"),
     )
     dock.button.click()
-    assert dock.button.text() == "Stop" and dock.progress.isVisibleTo(dock)
+    assert dock.button.text() == "Stop" and dock.report.progress.isVisibleTo(dock)
     qtbot.waitUntil(lambda: not dock.busy)
     assert network.thread is not threading.main_thread()
     labels = viewer.layers["cells toy"]
@@ -166,12 +92,12 @@ def test_result(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> No
     np.testing.assert_allclose(labels.affine.affine_matrix, image.affine.affine_matrix)
     assert labels.units == image.units and labels.axis_labels == image.axis_labels
     assert list(labels.features["index"]) == [1, 2]
-    assert labels.metadata[METADATA_KEY] == {"model": "toy"}
-    assert dock.message.text() == (
+    assert labels.metadata[METADATA_KEY]["model"] == "toy"
+    assert dock.report.message.text() == (
         "2 objects in 0.5 s: layer “cells toy”.\nMind the gap."
     )
     assert dock.button.text() == "Segment" and dock.button.isEnabled()
-    assert not dock.progress.isVisibleTo(dock)
+    assert not dock.report.progress.isVisibleTo(dock)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +112,7 @@ def test_result(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> No
 def test_failure(
     viewer: Any,
     open_dock: Any,
-    network: Network,
+    network: Any,
     qtbot: Any,
     error: Exception,
     text: str,
@@ -198,9 +124,9 @@ def test_failure(
     network.error = error
     dock.button.click()
     qtbot.waitUntil(lambda: not dock.busy)
-    assert text in dock.message.text()
-    assert dock.details.isVisibleTo(dock) is has_details
-    dock.details.click()
+    assert text in dock.report.message.text()
+    assert dock.report.details.isVisibleTo(dock) is has_details
+    dock.report.details.click()
     assert ("Traceback" in QApplication.clipboard().text()) or not has_details
     assert dock.button.text() == "Segment" and dock.button.isEnabled()
     assert len(viewer.layers) == 1
@@ -208,11 +134,11 @@ def test_failure(
     dock.button.click()
     qtbot.waitUntil(lambda: not dock.busy)
     assert len(viewer.layers) == 2
-    assert not dock.details.isVisibleTo(dock)
+    assert not dock.report.details.isVisibleTo(dock)
 
 
 def test_layer_cannot_be_added(
-    viewer: Any, open_dock: Any, network: Network, qtbot: Any
+    viewer: Any, open_dock: Any, network: Any, qtbot: Any
 ) -> None:
     """Even a failure after the work is told in the dock."""
     dock = open_dock()
@@ -225,44 +151,44 @@ def test_layer_cannot_be_added(
     dock.button.click()
     qtbot.waitUntil(lambda: not dock.busy)
     viewer.layers.events.inserting.disconnect(refuse)
-    assert "the layer list is closed" in dock.message.text()
+    assert "the layer list is closed" in dock.report.message.text()
     assert dock.button.isEnabled()
 
 
 def test_worker_ended_by_napari(
-    viewer: Any, open_dock: Any, network: Network, qtbot: Any
+    viewer: Any, open_dock: Any, network: Any, qtbot: Any
 ) -> None:
     """A worker that napari itself ends counts as stopped, whenever that happens."""
     dock = open_dock()
     viewer.add_image(GREY)
     network.may_go_on.clear()
     dock.button.click()
-    qtbot.waitUntil(lambda: "Tile 1 of 3" in dock.progress.format())
+    qtbot.waitUntil(lambda: "Tile 1 of 3" in dock.report.progress.format())
     dock._job._worker.quit()
     network.may_go_on.set()
     qtbot.waitUntil(lambda: not dock.busy)
-    assert "Stopped" in dock.message.text()
+    assert "Stopped" in dock.report.message.text()
     assert dock.button.text() == "Segment" and dock.button.isEnabled()
 
 
-def test_stop(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> None:
+def test_stop(viewer: Any, open_dock: Any, network: Any, qtbot: Any) -> None:
     """Stop answers at once, ends with the step, and adds nothing."""
     dock = open_dock()
     viewer.add_image(GREY)
     network.may_go_on.clear()
     dock.button.click()
-    qtbot.waitUntil(lambda: "Tile 1 of 3" in dock.progress.format())
+    qtbot.waitUntil(lambda: "Tile 1 of 3" in dock.report.progress.format())
     dock.button.click()
     assert dock.button.text() == "Stopping …" and not dock.button.isEnabled()
     network.may_go_on.set()
     qtbot.waitUntil(lambda: not dock.busy)
-    assert "Stopped" in dock.message.text()
+    assert "Stopped" in dock.report.message.text()
     assert len(viewer.layers) == 1
     assert dock.button.text() == "Segment" and dock.button.isEnabled()
 
 
 def test_layer_removed_while_running(
-    viewer: Any, open_dock: Any, network: Network, qtbot: Any
+    viewer: Any, open_dock: Any, network: Any, qtbot: Any
 ) -> None:
     """Work on a layer that is removed stops; work on another goes on."""
     dock = open_dock()
@@ -282,7 +208,7 @@ def test_layer_removed_while_running(
 
 
 def test_dock_closed_while_running(
-    viewer: Any, open_dock: Any, network: Network, qtbot: Any
+    viewer: Any, open_dock: Any, network: Any, qtbot: Any
 ) -> None:
     """Closing the dock stops its work and adds nothing."""
     dock = open_dock()
@@ -299,7 +225,7 @@ def test_dock_closed_while_running(
 
 
 def test_viewer_closed_while_running(
-    viewer: Any, open_dock: Any, network: Network, qtbot: Any
+    viewer: Any, open_dock: Any, network: Any, qtbot: Any
 ) -> None:
     """Closing the viewer ends the work; nothing is left running or raised."""
     dock = open_dock()
@@ -314,7 +240,7 @@ def test_viewer_closed_while_running(
     viewer.layers.clear()
 
 
-def test_two_docks(viewer: Any, open_dock: Any, network: Network, qtbot: Any) -> None:
+def test_two_docks(viewer: Any, open_dock: Any, network: Any, qtbot: Any) -> None:
     """Two docks can be open and run at the same time."""
     docks = [open_dock("first"), open_dock("second")]
     viewer.add_image(GREY, name="cells")
@@ -330,25 +256,132 @@ def test_two_docks(viewer: Any, open_dock: Any, network: Network, qtbot: Any) ->
     ]
 
 
-@pytest.mark.usefixtures("network")
-def test_channel(viewer: Any, open_dock: Any, qtbot: Any) -> None:
-    """A channel can be chosen where there are several, and only there."""
+def test_run_twice(viewer: Any, open_dock: Any, network: Any, idle: Any) -> None:
+    """A second run adds a second layer, or updates the last, as it was chosen."""
     dock = open_dock()
-    viewer.add_image(np.stack([GREY, GREY, GREY], -1), rgb=True)
-    assert not dock.channel.isVisibleTo(dock)
-    viewer.add_image(
-        np.stack([np.zeros_like(GREY), GREY]), name="stains", axis_labels=tuple("cyx")
-    )
-    dock.image.setCurrentIndex(0)
-    assert dock.channel.isVisibleTo(dock)
-    assert "Axes CYX: 40 × 50 pixels, 2 channels." in dock.plan.text()
-    dock.channel.setCurrentIndex(1)
+    image = viewer.add_image(GREY, name="cells")
+    assert not dock.more.output.isVisibleTo(dock.more.content)
     dock.button.click()
+    idle(dock)
+    dock.button.click()
+    idle(dock)
+    assert [layer.name for layer in viewer.layers[1:]] == ["cells toy", "cells toy [1]"]
+    assert dock.more.output.currentText() == "new layer"
+    dock.more.output.setCurrentIndex(1)
+    assert dock.more.output.currentText() == "update “cells toy [1]”"
+    brighter = GREY.copy()
+    brighter[35:, :9] = 255
+    image.data = brighter
+    dock.button.click()
+    idle(dock)
+    assert len(viewer.layers) == 3
+    assert viewer.layers[2].data.max() == 3 and viewer.layers[1].data.max() == 2
+    viewer.layers[2].undo()
+    assert viewer.layers[2].data.max() == 2
+
+
+def test_updated_layer_deleted_while_running(
+    viewer: Any, open_dock: Any, network: Any, idle: Any
+) -> None:
+    """Where the layer to update has gone meanwhile, the result is a new one."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="cells")
+    dock.button.click()
+    idle(dock)
+    dock.more.output.setCurrentIndex(1)
+    network.may_go_on.clear()
+    dock.button.click()
+    viewer.layers.remove("cells toy")
+    network.may_go_on.set()
+    idle(dock)
+    assert [layer.name for layer in viewer.layers] == ["cells", "cells toy"]
+
+
+def test_double_click(viewer: Any, open_dock: Any, network: Any, idle: Any) -> None:
+    """A double click on the button runs; it does not stop at once what it began."""
+    dock = open_dock()
+    viewer.add_image(GREY)
+    network.may_go_on.clear()
+    middle = QPoint(5, 5)
+    QTest.mouseClick(dock.button, Qt.MouseButton.LeftButton, pos=middle)
+    QTest.mouseDClick(dock.button, Qt.MouseButton.LeftButton, pos=middle)
+    assert dock.button.text() == "Stop"
+    network.may_go_on.set()
+    idle(dock)
+    assert len(viewer.layers) == 2
+
+
+def test_activity(viewer: Any, open_dock: Any, network: Any, qtbot: Any) -> None:
+    """Progress shows among napari's activities, too, and goes when the work has."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="cells")
+    network.may_go_on.clear()
+    dock.button.click()
+    qtbot.waitUntil(lambda: "Tile 1 of 3" in dock.report.progress.format())
+    (activity,) = progress._all_instances
+    assert "Segmenting cells" in activity.desc
+    assert (activity.n, activity.total) == (1, 3)
+    network.may_go_on.set()
     qtbot.waitUntil(lambda: not dock.busy)
-    assert "2 objects" in dock.message.text()
-    np.testing.assert_array_equal(viewer.layers["stains toy"].data > 0, GREY > 100)
-    dock.image.setCurrentIndex(1)
-    assert not dock.channel.isVisibleTo(dock) and not dock.message.isVisibleTo(dock)
+    assert not progress._all_instances
+
+
+def test_image_changes_while_running(
+    viewer: Any, open_dock: Any, network: Any, idle: Any
+) -> None:
+    """Another choice while it runs changes nothing of what runs."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="first")
+    network.may_go_on.clear()
+    dock.button.click()
+    viewer.add_image(np.zeros_like(GREY), name="second")
+    dock.image.setCurrentIndex(0)
+    assert dock.image.value.name == "second" and dock.button.text() == "Stop"
+    network.may_go_on.set()
+    idle(dock)
+    assert viewer.layers["first toy"].data.max() == 2
+
+
+@pytest.mark.usefixtures("network")
+def test_dock_closed_and_opened_again(viewer: Any, open_dock: Any, idle: Any) -> None:
+    """A dock that is closed lets go of the viewer; another one works as the first."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="cells")
+    viewer.window.remove_dock_widget(dock)
+    dock.deleteLater()
+    QApplication.processEvents()
+    viewer.layers[0].scale = (2, 2)
+    viewer.layers[0].name = "renamed"
+    viewer.dims.ndisplay = 3
+    viewer.dims.ndisplay = 2
+    other = open_dock()
+    other.button.click()
+    idle(other)
+    assert viewer.layers[-1].name == "renamed toy"
+
+
+def test_torch_is_left_alone(viewer: Any, open_dock: Any, idle: Any) -> None:
+    """Nobody else's torch runs otherwise after the dock has worked."""
+    import torch
+
+    def told() -> tuple[Any, ...]:
+        return (
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            torch.get_default_dtype(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.deterministic,
+            torch.get_float32_matmul_precision(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
+
+    before = told()
+    dock = open_dock()
+    viewer.add_image(np.pad(GREY, 30))
+    dock.button.click()
+    idle(dock, 60_000)
+    assert len(viewer.layers) == 2
+    assert told() == before
 
 
 def test_same_labels_as_segment_on_real_images(

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import zipfile
-from collections.abc import Generator
 from itertools import product
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dask.array
 import numpy as np
-import PIL.Image
 import pytest
 from napari.layers import Image as ImageLayer
-from numpy.typing import NDArray
 
-from napari_unetic import predict
 from napari_unetic.errors import UneticError
-from napari_unetic.model.registry import list_models
-from napari_unetic.steps import Step
-from napari_unetic.widgets.layers import METADATA_KEY, layer_source, segment_layer
-
-if TYPE_CHECKING:
-    from napari_unetic.image.source import Image
+from napari_unetic.widgets.layers import METADATA_KEY, layer_source
+from napari_unetic.widgets.results import segment_layer
 
 GREY = np.zeros((6, 8), np.uint8)
 GREY[1:3, 1:4] = 9
@@ -33,30 +21,6 @@ LABELS = np.zeros((6, 8), np.uint16)
 LABELS[1:3, 1:4] = 1
 LABELS[4:6, 6:8] = 2
 TURN = [[1, 0, 0], [0, 0.8, -0.6], [0, 0.6, 0.8]]
-
-
-def threshold_steps(
-    image: Image, model: object, *, channel: int | None = None, **settings: Any
-) -> Generator[Step, None, predict.Segmentation]:
-    """Stand in for the network: bright rectangles become objects, row by row."""
-    from scipy import ndimage
-
-    labels = np.zeros((*image.plane_shape, *image.shape_yx), np.uint16)
-    n_objects = 0
-    for plane in image.planes():
-        pixels = image.read(plane)[channel or 0]
-        found, n_found = ndimage.label(pixels > 5)
-        labels[plane] = np.where(found > 0, found + n_objects, 0)
-        n_objects += n_found
-        yield Step(1, 1, "tile")
-    return predict.Segmentation(
-        labels, image.plane_axes + "YX", n_objects, 0.1, {"model": str(model)}
-    )
-
-
-@pytest.fixture
-def _threshold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "segment_steps", threshold_steps)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +72,7 @@ def test_pixel_size(scale: tuple[float, ...], units: Any, expected: Any) -> None
     assert size.unit == ("µm" if expected else "pixel")
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 @pytest.mark.parametrize(
     "keywords",
     [
@@ -140,7 +104,7 @@ def test_labels_lie_on_the_image(keywords: dict[str, Any]) -> None:
     np.testing.assert_array_equal(labels.data[2], np.where(LABELS, LABELS + 4, 0))
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_leading_channels_are_left_out() -> None:
     """Labels of a (C, Y, X) layer are (Y, X), with the placement of these two."""
     layer = ImageLayer(
@@ -162,7 +126,7 @@ def test_leading_channels_are_left_out() -> None:
         np.testing.assert_allclose(labels.data_to_world(corner), at, atol=1e-9)
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_inner_channels_show_the_same_labels() -> None:
     """Labels of a (Z, C, Y, X) layer show at every channel of their plane."""
     data = np.zeros((2, 3, 6, 8), np.uint8)
@@ -176,7 +140,7 @@ def test_inner_channels_show_the_same_labels() -> None:
         assert labels.data[index] == (1 if plane == 0 else 0)
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_order_of_dimensions_is_kept() -> None:
     """Labels of a layer whose axes stand in another order stand in that order."""
     layer = ImageLayer(np.stack([GREY.T, GREY.T], -1), axis_labels=tuple("xyz"))
@@ -185,7 +149,7 @@ def test_order_of_dimensions_is_kept() -> None:
     np.testing.assert_array_equal(labels[..., 1] > 0, LABELS.T > 0)
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_level_0_of_a_multiscale_layer() -> None:
     """The finest level of a multiscale layer is segmented."""
     labels = segment_layer(ImageLayer([GREY, GREY[::2, ::2]], multiscale=True))
@@ -248,13 +212,15 @@ def test_too_many_dimensions() -> None:
         layer_source(layer)
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_name_features_and_metadata() -> None:
     """The new layer has name, a row an object, and the provenance."""
     layer = ImageLayer(np.stack([GREY, GREY]), name="cells")
     labels = segment_layer(layer, "nuclei")
     assert labels.name == "cells nuclei"
-    assert labels.metadata[METADATA_KEY] == {"model": "nuclei"}
+    record = labels.metadata[METADATA_KEY]
+    assert record["model_asked"] == "nuclei"
+    assert record["source"] == "cells"
     table = labels.features
     assert list(table["index"]) == [1, 2, 3, 4]
     assert list(table["area"]) == [6, 4, 6, 4]
@@ -262,7 +228,7 @@ def test_name_features_and_metadata() -> None:
     assert list(table["mean_intensity"]) == [9, 7, 9, 7]
 
 
-@pytest.mark.usefixtures("_threshold")
+@pytest.mark.usefixtures("threshold")
 def test_features_of_one_channel() -> None:
     """Intensities are of the channel that was segmented; sizes also in µm."""
     layer = ImageLayer(
@@ -274,35 +240,3 @@ def test_features_of_one_channel() -> None:
     table = segment_layer(layer, channel=1).features
     assert list(table["max_intensity"]) == [27, 21]
     assert list(table["area_um2"]) == [1.5, 1.0]
-
-
-def test_same_labels_as_segment_on_real_images(data_folder: Path) -> None:
-    """A layer and an array of the same real image give identical labels."""
-    if "nuclei" not in {entry.name for entry in list_models()}:
-        pytest.skip("the bundled model is not here")
-    for pixels in real_images(data_folder):
-        labels = segment_layer(ImageLayer(pixels, rgb=True))
-        np.testing.assert_array_equal(labels.data, predict.segment(pixels))
-        assert labels.data.max() > 0
-
-
-def real_images(data_folder: Path) -> list[NDArray[np.uint8]]:
-    """Return three images of the Data Science Bowl, as colour without alpha."""
-    with zipfile.ZipFile(data_folder / "dsb2018" / "stage1_train.zip") as archive:
-        names = sorted(
-            n for n in archive.namelist() if "/images/" in n and n[-1] != "/"
-        )
-        chosen = [names[i] for i in (0, 3, 17)]
-        return [
-            np.asarray(PIL.Image.open(archive.open(n)).convert("RGB")) for n in chosen
-        ]
-
-
-def test_needs_no_qt() -> None:
-    """`segment_layer` is there on a machine without any Qt."""
-    code = (
-        "import sys\n"
-        "sys.modules.update(dict.fromkeys(('qtpy', 'PyQt6', 'superqt')))\n"
-        "from napari_unetic import segment_layer\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,41 +1,43 @@
-"""Napari layers in, napari layers out; needs neither a viewer nor Qt."""
+"""What a segmentation needs of an image layer, and where its labels belong."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
+from napari.utils.transforms import Affine
 
 from napari_unetic.axes import AXES, PixelSize, canonical, check_axes
 from napari_unetic.errors import UneticError
 from napari_unetic.image.source import Image, as_image
-from napari_unetic.instances.measure import measure
-from napari_unetic.steps import Step, drain
+from napari_unetic.widgets.levels import level_data, level_factors, level_offsets
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
-    from napari_unetic.model.folder import Model
-
 METADATA_KEY = "napari_unetic"
-"""Where the provenance lies in the metadata of a result layer."""
+"""Where the record of a result lies in the metadata of its layer.
+
+The record is what the result was made with (`Segmentation.provenance`, the settings in
+pixels of level 0) and
+
+- ``model_asked``: the model as it was asked for, by name or folder;
+- ``level``: of a multiscale layer;
+- ``layer``: ``axes`` of the layer of labels, a letter a dimension, its ``shape``, and
+  ``start``, the pixel of the image (of the level) that its first one is;
+- ``predicted``: the labels as they were predicted (`pack_labels`), so that objects
+  touched later can be told.
+"""
 
 _AXES_BY_NDIM = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}
-_PLACEMENT = (
-    "affine",
-    "axis_labels",
-    "rotate",
-    "scale",
-    "shear",
-    "translate",
-    "units",
-)
+_MATRICES = ("rotate", "shear", "affine")
+_LISTS = ("axis_labels", "scale", "translate", "units")
+
+PLACEMENT = (*_LISTS, *_MATRICES)
+"""The keywords of a layer that say where it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +50,36 @@ class LayerSource:
     Parameters
     ----------
     data : array-like
-        The layer's data, level 0 of a multiscale layer.
+        The layer's data, one level of a multiscale layer.
     axes : str
         One letter a dimension of `data`, in its order.
     pixel_size : PixelSize
-        From scale and units, in µm; empty where the units are no lengths.
+        From scale and units, in µm; empty where the units are no lengths. Of the
+        level.
     name : str
         The layer's name.
-    placement : mapping
-        Keywords that put a layer of labels onto the image: scale, translate, rotate,
-        shear, affine, units and axis labels.
+    state : mapping
+        Of the layer: scale, translate, rotate, shear, affine, units and axis labels.
+    level : int
+        0 is the finest.
+    factors : tuple of float
+        Pixels of level 0 that one of the level covers, for each letter of `axes` but
+        that of colours.
+    fine : array-like
+        Data of level 0.
+    path : str
+        The file that the layer was opened from, or an empty text.
     """
 
     data: Any
     axes: str
     pixel_size: PixelSize
     name: str
-    placement: Mapping[str, Any]
+    state: Mapping[str, Any] = field(repr=False)
+    level: int
+    factors: tuple[float, ...]
+    fine: Any = field(repr=False)
+    path: str = ""
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -82,6 +97,28 @@ class LayerSource:
         """Number of channels; 1 where there is no channel axis."""
         return self.sizes.get("C", 1)
 
+    @property
+    def label_axes(self) -> str:
+        """One letter a dimension of a layer of labels on the image, in its order.
+
+        A leading channel axis is left out, since napari aligns layers from the right;
+        so are colours. A channel axis further back stays, with length 1.
+        """
+        return self.axes[1:] if self.axes[0] == "C" else self.axes[: len(self.factors)]
+
+    @property
+    def factors_yx(self) -> tuple[float, float]:
+        """Pixels of level 0 that one of the level covers along Y and X."""
+        return self.factors[self.axes.index("Y")], self.factors[self.axes.index("X")]
+
+    def offsets(self) -> dict[str, float]:
+        """Return where the level's first pixel lies, in pixels of level 0.
+
+        A few pixels of a level other than 0 are read (`level_offsets`).
+        """
+        found = level_offsets(self.fine, self.data, self.factors)
+        return dict(zip(self.axes, found, strict=False))
+
     def text(self) -> str:
         """Say in a line how the layer is understood."""
         sizes = self.sizes
@@ -95,6 +132,8 @@ class LayerSource:
         planes = " × ".join(f"{sizes[a]:,} {a}" for a in "TZ" if a in sizes)
         if planes:
             text = f"{planes} planes of {text}, each by itself"
+        if self.level:
+            text += f" (level {self.level})"
         return f"Axes {self.axes}: {text}."
 
     def image(self) -> Image:
@@ -114,27 +153,78 @@ class LayerSource:
         Returns
         -------
         ndarray of int
-            A leading channel axis is left out, since napari aligns layers from the
-            right; a channel axis further back has length 1.
+            A view, with one axis a letter of `label_axes`.
         """
         ours = [letter for letter in canonical(self.axes) if letter != "C"]
-        theirs = [letter for letter in self.axes if letter != "C"]
+        theirs = [letter for letter in self.label_axes if letter != "C"]
         arranged = labels.transpose([ours.index(letter) for letter in theirs])
-        inner = _inner_channel(self.axes, self.rgb)
-        return arranged if inner is None else np.expand_dims(arranged, inner)
+        if "C" in self.label_axes:
+            return np.expand_dims(arranged, self.label_axes.index("C"))
+        return arranged
+
+    def placement(
+        self,
+        start: Mapping[str, int] | None = None,
+        offsets: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """Return the keywords that put a layer of labels onto the image.
+
+        Parameters
+        ----------
+        start : mapping of str to int, optional
+            Letter to the first pixel of the labels along that axis, where they cover
+            a part of the level.
+        offsets : mapping of str to float, optional
+            From `offsets`; where the first pixel of the level lies.
+
+        Returns
+        -------
+        dict
+            scale, translate, rotate, shear, affine, units and axis labels, with an
+            entry a letter of `label_axes`.
+        """
+        state, letters = self.state, self.axes[: len(self.factors)]
+        offsets = self.offsets() if offsets is None else offsets
+        factors, shifts = np.ones(len(letters)), np.zeros(len(letters))
+        for k, letter in enumerate(letters):
+            if letter == "C":
+                # One long pixel over all channels: the labels show at each of them.
+                factors[k] = self.data.shape[k]
+                shifts[k] = (factors[k] - 1) / 2
+            else:
+                factors[k] = self.factors[k]
+                shifts[k] = factors[k] * (start or {}).get(letter, 0) + offsets[letter]
+        scale = np.asarray(state["scale"], np.float64)
+        linear = Affine(
+            scale=scale, rotate=state["rotate"], shear=state["shear"]
+        ).linear_matrix
+        placement = dict(state) | {
+            "scale": scale * factors,
+            "translate": np.asarray(state["translate"]) + linear @ shifts,
+        }
+        n_left_out = len(letters) - len(self.label_axes)
+        for key in _LISTS:
+            placement[key] = placement[key][n_left_out:]
+        for key in _MATRICES:
+            placement[key] = placement[key][n_left_out:, n_left_out:]
+        return placement
 
 
-def layer_source(layer: ImageLayer, axes: str | None = None) -> LayerSource:
+def layer_source(
+    layer: ImageLayer, axes: str | None = None, level: int = 0
+) -> LayerSource:
     """Return what a segmentation needs of an image layer, without reading pixels.
 
     Parameters
     ----------
     layer : napari.layers.Image
-        The layer; of a multiscale one, level 0 is taken.
+        The layer.
     axes : str, optional
         One letter a dimension of the layer's data. If None, the layer's axis labels
         where they are such letters; else YX, ZYX, TZYX or TZCYX by their number, and
         C at the end of a colour layer.
+    level : int
+        Of a multiscale layer; 0 is the finest, `best_level` chooses one.
 
     Returns
     -------
@@ -144,18 +234,21 @@ def layer_source(layer: ImageLayer, axes: str | None = None) -> LayerSource:
     Raises
     ------
     UneticError
-        If the dimensions cannot be those of an image.
+        If the dimensions cannot be those of an image, or there is no such level.
     """
-    data: Any = layer.data[0] if layer.multiscale else layer.data
-    if hasattr(data, "dims"):  # xarray transposes by name, we by position
-        data = data.data
+    data = level_data(layer, level)
     text = check_axes(axes, len(data.shape)) if axes else _guess_axes(layer)
+    factors = level_factors(layer, level)
     return LayerSource(
         data=data,
         axes=text,
-        pixel_size=_pixel_size(layer, text),
+        pixel_size=pixel_size_of(text, layer.scale * np.array(factors), layer.units),
         name=str(layer.name),
-        placement=_placement(layer, text),
+        state=_state(layer),
+        level=level,
+        factors=factors,
+        fine=level_data(layer),
+        path=layer.source.path or "",
     )
 
 
@@ -174,42 +267,38 @@ def _guess_axes(layer: ImageLayer) -> str:
     return named + "C" if layer.rgb else named
 
 
-def _pixel_size(layer: ImageLayer, axes: str) -> PixelSize:
-    """Return the size of a pixel in µm along the axes whose units are lengths."""
+def pixel_size_of(axes: str, scale: Sequence[float], units: Sequence[Any]) -> PixelSize:
+    """Return the size of a pixel in µm along the axes whose units are lengths.
+
+    Parameters
+    ----------
+    axes : str
+        A letter a dimension.
+    scale : sequence of float
+        Of a layer.
+    units : sequence of pint.Unit
+        Of a layer.
+
+    Returns
+    -------
+    PixelSize
+        Empty where the units of Y or X are no lengths.
+    """
     sizes = {
-        letter: abs(float(scale)) * float((1.0 * unit).to("micrometer").magnitude)
-        for letter, scale, unit in zip(axes, layer.scale, layer.units, strict=False)
+        letter: abs(float(size)) * float((1.0 * unit).to("micrometer").magnitude)
+        for letter, size, unit in zip(axes, scale, units, strict=False)
         if letter in "ZYX" and unit.is_compatible_with("micrometer")
     }
     return PixelSize(sizes, "µm") if {"Y", "X"} <= set(sizes) else PixelSize()
 
 
-def _inner_channel(axes: str, rgb: bool) -> int | None:
-    """Return the position of a channel axis that labels must keep, if there is one."""
-    position = axes.find("C")
-    return None if position <= 0 or rgb else position
-
-
-def _placement(layer: ImageLayer, axes: str) -> dict[str, Any]:
-    """Return the keywords that put labels of an image layer in its place."""
+def _state(layer: ImageLayer) -> dict[str, Any]:
+    """Return where a layer lies, matrices as arrays."""
     state = layer.as_layer_data_tuple()[1]
-    placement = {key: state[key] for key in _PLACEMENT}
-    if layer.rgb or "C" not in axes:
-        return placement
-    if (position := _inner_channel(axes, rgb=False)) is not None:
-        # One long pixel over all channels: the labels show whichever is looked at.
-        scale, translate = list(placement["scale"]), list(placement["translate"])
-        n_channels = layer.data.shape[position]
-        translate[position] += 0.5 * (n_channels - 1) * scale[position]
-        scale[position] *= n_channels
-        return placement | {"scale": scale, "translate": translate}
-    matrices = {
-        "affine": np.asarray(placement["affine"]),
-        "rotate": np.asarray(placement["rotate"]),
-        "shear": _shear_matrix(np.asarray(placement["shear"]), len(axes)),
-    }
-    return {key: value[1:] for key, value in placement.items()} | {
-        key: matrix[1:, 1:] for key, matrix in matrices.items()
+    return {key: state[key] for key in _LISTS} | {
+        "rotate": np.asarray(state["rotate"]),
+        "shear": _shear_matrix(np.asarray(state["shear"]), layer.ndim),
+        "affine": np.asarray(state["affine"]),
     }
 
 
@@ -220,150 +309,3 @@ def _shear_matrix(shear: NDArray[Any], n: int) -> NDArray[Any]:
     matrix = np.eye(n)
     matrix[np.triu_indices(n, 1)] = shear
     return matrix
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentedLayer:
-    """A new layer of labels, in no viewer yet, and what there is to say about it.
-
-    Parameters
-    ----------
-    layer : napari.layers.Labels
-        The labels.
-    n_objects : int
-        Number of objects.
-    seconds : float
-        Time from normalising to labels.
-    notices : tuple of str
-        Sentences the user should read.
-    """
-
-    layer: Labels
-    n_objects: int
-    seconds: float
-    notices: tuple[str, ...]
-
-
-def segment_source_steps(
-    source: LayerSource, model: str | Path | Model = "nuclei", **settings: Any
-) -> Generator[Step, None, SegmentedLayer]:
-    """Segment a layer's image, one step a tile.
-
-    Parameters
-    ----------
-    source : LayerSource
-        The layer, from `layer_source`.
-    model : str, path or Model
-        Name of a model, its folder, or a loaded one.
-    **settings
-        ``channel``, ``diameter``, ``pixel_size``, ``device`` and ``tile`` of
-        `napari_unetic.segment`.
-
-    Yields
-    ------
-    Step
-        Progress.
-
-    Returns
-    -------
-    SegmentedLayer
-        The layer; only the thread of the viewer may add it.
-    """
-    # The import of torch takes a second or two: in the thread that does the work.
-    from napari_unetic.predict import segment_steps
-
-    image = source.image()
-    found = yield from segment_steps(image, model, **settings)
-    layer = Labels(
-        source.arrange(found.labels),
-        name=f"{source.name} {found.provenance['model']}",
-        features=_features(found.labels, image, settings.get("channel")),
-        metadata={METADATA_KEY: found.provenance},
-        **source.placement,
-    )
-    return SegmentedLayer(layer, found.n_objects, found.seconds, found.notices)
-
-
-def _features(
-    labels: NDArray[Any], image: Image, channel: int | None
-) -> dict[str, NDArray[Any]]:
-    """Measure objects that lie in one plane each.
-
-    `measure` would take Z for a dimension of the objects, and their area for a volume:
-    to it, Z is called C.
-    """
-    pixels = np.asarray(image.data)
-    if channel is not None and "C" in image.axes:
-        pixels = pixels.take(channel, axis=image.axes.index("C"))
-    axes = (image.plane_axes + "YX").replace("Z", "C")
-    table = measure(labels, pixels, image.pixel_size, axes=axes)
-    words = ("centroid_c", "bbox_min_c", "bbox_max_c")
-    return {
-        (name[:-1] + "z" if name in words else name): column
-        for name, column in table.items()
-    }
-
-
-def segment_layer(
-    layer: ImageLayer,
-    model: str | Path | Model = "nuclei",
-    *,
-    axes: str | None = None,
-    channel: int | None = None,
-    diameter: float | None = None,
-    pixel_size: float | None = None,
-    device: str = "auto",
-    tile: int | None = None,
-) -> Labels:
-    """Segment an image layer; return a layer of labels that lies on it.
-
-    Neither a viewer nor Qt is needed.
-
-    Parameters
-    ----------
-    layer : napari.layers.Image
-        Any image layer; of a multiscale one, level 0 is segmented. Planes along T
-        and Z are segmented one by one.
-    model : str, path or Model
-        Name of a model, its folder, or a loaded one.
-    axes : str, optional
-        One letter a dimension of the layer's data, out of TZCYX; by default from the
-        layer's axis labels, or from the number of dimensions.
-    channel : int, optional
-        The channel to segment.
-    diameter : float, optional
-        Usual diameter of the objects, in pixels.
-    pixel_size : float, optional
-        Size of a pixel in µm, instead of the layer's own.
-    device : {"auto", "cpu", "cuda", "mps"}
-        Where the network runs.
-    tile : int, optional
-        Side of a tile in pixels.
-
-    Returns
-    -------
-    napari.layers.Labels
-        Labels with the scale, translate, rotate, shear, affine, units and axis labels
-        of the image, a row of `features` an object, and the provenance in `metadata`.
-
-    Raises
-    ------
-    UneticError
-        If the layer or a setting cannot be used; the sentence says what to do.
-
-    Examples
-    --------
-    >>> from napari_unetic import segment_layer
-    >>> labels = segment_layer(viewer.layers["nuclei"])  # doctest: +SKIP
-    >>> viewer.add_layer(labels)  # doctest: +SKIP
-    """
-    steps = segment_source_steps(
-        layer_source(layer, axes),
-        model,
-        channel=channel,
-        diameter=diameter,
-        pixel_size=pixel_size,
-        device=device,
-        tile=tile,
-    )
-    return drain(steps).layer

@@ -2,60 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import (
-    QApplication,
-    QFormLayout,
-    QLabel,
-    QProgressBar,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+import psutil
+from qtpy.QtCore import QEvent, QTimer
 
 from napari_unetic.errors import UneticError
-from napari_unetic.image.channels import check_channels
-from napari_unetic.steps import Step, Steps
-from napari_unetic.widgets.choices import Choice, ImageChoice, is_alive
+from napari_unetic.widgets.choices import is_alive
+from napari_unetic.widgets.controls import mark, wrapped
+from napari_unetic.widgets.diameter_tool import DiameterTool
 from napari_unetic.widgets.jobs import Job
-from napari_unetic.widgets.layers import (
-    LayerSource,
-    SegmentedLayer,
-    layer_source,
-    segment_source_steps,
-)
-from napari_unetic.widgets.wording import (
-    TimeLeft,
-    duration,
-    failure_sentence,
-    foldable,
-    is_defect,
-    shortened,
-)
+from napari_unetic.widgets.live_jobs import LiveThresholds
+from napari_unetic.widgets.lookup import Lookup
+from napari_unetic.widgets.plan_line import Forecast, forecast
+from napari_unetic.widgets.result_actions import ResultActions
+from napari_unetic.widgets.sections import UPDATE
+from napari_unetic.widgets.segment_form import NO_IMAGE, SegmentForm
+from napari_unetic.widgets.showing import Found, run_steps, show, summary
+from napari_unetic.widgets.wording import foldable, shortened
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
+    from napari.layers import Labels
     from napari.viewer import Viewer
     from qtpy.QtGui import QShowEvent
+    from qtpy.QtWidgets import QWidget
 
     from napari_unetic.model.registry import ModelEntry
+    from napari_unetic.settings import SegmentSettings
     from napari_unetic.widgets.relay import Outcome
+    from napari_unetic.widgets.results import SegmentedLayer
 
 LAYER_EVENTS = ("data", "name", "scale", "units", "axis_labels")
 """Events of an image layer that change what the dock says about it."""
 
-WIDTH = 300
-"""Width of the dock when it opens, in pixels."""
+SHARE_FOR_MAPS = 1 / 4
+"""Maps are kept up to this share of the free memory."""
 
 LOADING = "PyTorch is being loaded …"
-NO_IMAGE = "No image to segment: open one, or a sample (File > Open Sample)."
 NO_MODEL = "No model is there: install napari-unetic again, it brings one along."
+KEPT = "“{}” was edited by hand and stays as it is; a new layer follows from now on."
+
+_LATER_MS = 100
 
 
-class SegmentWidget(QWidget):
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What runs: of which image, into which layer, and what to say about it."""
+
+    image: ImageLayer
+    model: str
+    target: Labels | None
+    remark: str
+
+
+class SegmentWidget(SegmentForm):
     """The dock that segments an image layer.
 
     Parameters
@@ -67,66 +69,71 @@ class SegmentWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: Viewer, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = napari_viewer
+        super().__init__(napari_viewer, parent)
+        self._updating = False
         self._followed: ImageLayer | None = None
-        self._working_on: ImageLayer | None = None
-        self._device = ""
-        self._trace = ""
-        self._time_left = TimeLeft()
-        self._lookup = Job(self, lambda step: None, self._looked_up)
-        self._job = Job(self, self._show_step, self._show_outcome)
-        self.image = ImageChoice(napari_viewer, self, self._image_chosen)
-        self.model = Choice(self, self._update)
-        self.channel = Choice(self, self._update)
-        self.plan = _text_label(self)
-        self.button = QPushButton("Segment", self)
-        self.progress = QProgressBar(self)
-        self.message = _text_label(self)
-        self.details = QPushButton("Copy details", self)
-        self._lay_out()
-        self.button.clicked.connect(self._clicked)
-        self.details.clicked.connect(self._copy_details)
-        napari_viewer.layers.events.removed.connect(self._layer_removed)
+        self._forecast: Forecast | None = None
+        self._run: _Run | None = None
+        self._made: _Run | None = None
+        self._lookup = Lookup(self, self._looked_up, self._update)
+        self._job = Job(self, self.report.step, self._ended)
+        self._live = LiveThresholds(
+            napari_viewer, self, self.report.step_if_slow, self._live_ended
+        )
+        self._actions = ResultActions(
+            napari_viewer,
+            self,
+            self.result,
+            self.report,
+            lambda: self.image.value,
+            self.run_like,
+        )
+        self._measuring = DiameterTool(napari_viewer, self)
+        self._later = QTimer(self)
+        self._later.setSingleShot(True)
+        self._later.setInterval(_LATER_MS)
+        self._later.timeout.connect(self._update)
+        self._connect(napari_viewer)
         self.image.follow()
         self._update()
-        self._lookup.start(_look_up())
+        self._lookup.find()
+
+    def _connect(self, viewer: Viewer) -> None:
+        self.image.changed.connect(self._image_chosen)
+        for changed in (self.model.changed, self.more.changed):
+            changed.connect(self._update)
+        for moved in (
+            self.sensitivity.changed,
+            self.sensitivity.released,
+            self.adjust.moved,
+            self.more.moved,
+        ):
+            moved.connect(self._thresholds_moved)
+        self.button.clicked.connect(self._clicked)
+        self.adjust.again.clicked.connect(self._run_again)
+        # napari holds bound methods weakly: this keeps no closed dock alive.
+        viewer.layers.events.removed.connect(self._layer_removed)
+        viewer.layers.events.renamed.connect(self._update)
+        camera, dims = viewer.scene.camera.events, viewer.dims.events
+        for event in (camera.center, camera.zoom, viewer.canvas.events.size):
+            event.connect(self._view_moved)
+        for event in (dims.current_step, dims.ndisplay, dims.order):
+            event.connect(self._view_moved)
 
     @property
     def busy(self) -> bool:
-        """Whether any work of the dock is running in a thread."""
-        return self._job.running or self._lookup.running
-
-    def _lay_out(self) -> None:
-        self._form = QFormLayout()
-        self._form.setFieldGrowthPolicy(
-            QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-        )
-        self._form.addRow("Image", self.image)
-        self._form.addRow("Model", self.model)
-        self._form.addRow("Channel", self.channel)
-        layout = QVBoxLayout(self)
-        layout.addLayout(self._form)
-        layout.addWidget(self.plan)
-        layout.addWidget(self.button)
-        for widget in (self.progress, self.message, self.details):
-            layout.addWidget(widget)
-            widget.hide()
+        """Whether any work of the dock is running in a thread, or about to."""
+        parts = (self._lookup, self._job, self._live, self._actions)
+        return any(part.running for part in parts)
 
     # What is there and what is chosen
 
     def _looked_up(self, outcome: Outcome) -> None:
-        """Offer the models that were found, and name the device."""
+        """Offer the models and the devices that were found."""
         if outcome.error is not None:
-            self._say_failure(outcome.error, outcome.trace)
+            self.report.fail(outcome.error, outcome.trace)
         elif not outcome.stopped:
-            entries, self._device = outcome.value
-            names = [entry.name for entry in entries]
-            name = self.model.currentText()
-            same = entries[names.index(name)] if name in names else None
-            self.model.offer(entries, names, chosen=same)
-            for index, entry in enumerate(entries):
-                self.model.explain(index, entry.description.summary)
+            self.show_found(*outcome.value)
         self._update()
 
     def _image_chosen(self) -> None:
@@ -137,177 +144,209 @@ class SegmentWidget(QWidget):
                 getattr(before.events, name).disconnect(self._update)
             if self._followed is not None:
                 getattr(self._followed.events, name).connect(self._update)
+        self._measuring.cancel()
         if not self._job.running:
-            self._say("")
+            self.report.say("")
+        self.more.axes.offer(())
         self._update()
+
+    def _view_moved(self, event: object = None) -> None:
+        if is_alive(self) and self.follows_view:
+            self._later.start()
 
     def _update(self, event: object = None) -> None:
         """Say what will happen, or why it cannot."""
-        if not is_alive(self):
+        # What is offered for an image changes choices, which asks for this again.
+        if not is_alive(self) or self._updating:
             return
+        self._updating = True
         try:
-            plan, problem = self._checked_source().text(), ""
-        except UneticError as error:
-            plan = problem = str(error)
-        if not problem and self.model.value is None:
-            problem = LOADING if self._lookup.running else NO_MODEL
-            plan = f"{plan}\n{problem}"
-        elif not problem:
-            plan = f"{plan}\n{self._device}"
-        self.plan.setText(foldable(plan))
-        if not self._job.running:
-            self.button.setEnabled(not problem)
-            self.button.setToolTip(problem)
+            self._show_plan()
+        finally:
+            self._updating = False
 
-    def _checked_source(self) -> LayerSource:
-        """Return what is to be segmented, or raise what stands against it."""
-        layer, entry = self.image.value, self.model.value
-        if layer is None:
-            self._form.setRowVisible(self.channel, False)
-            raise UneticError(NO_IMAGE)
-        source = layer_source(layer)
-        has_stains = source.n_channels > 1 and not source.rgb
-        self._form.setRowVisible(self.channel, has_stains)
-        n_taken = entry.description.network.in_channels if entry is not None else 1
-        choices: list[int | None] = [*range(source.n_channels)] if has_stains else []
-        if source.n_channels == n_taken and has_stains:
-            choices.insert(0, None)
-        names = ["all" if number is None else str(number) for number in choices]
-        self.channel.offer(choices, names)
-        if entry is not None:
-            check_channels(
-                source.n_channels,
-                n_taken,
-                rgb=source.rgb,
-                channel=self.channel.value,
-                name=source.name,
-            )
-        return source
+    def _show_plan(self) -> None:
+        plan, detail, problem = None, "", ""
+        entry: ModelEntry | None = self.model.value
+        try:
+            layer = self.chosen_image()
+            source = self.understood(layer, entry.description if entry else None)
+            detail = source.text()
+            if entry is None:
+                raise UneticError(LOADING if self._lookup.searching else NO_MODEL)
+            self.more.show_model(entry.description)
+            plan = forecast(layer, entry.description, self.settings(layer, source))
+        except UneticError as error:
+            problem = str(error)
+        self._forecast = plan
+        self.plan.setText(foldable(problem if plan is None else plan.text))
+        mark(self.plan, bad=problem not in ("", NO_IMAGE, LOADING))
+        self.plan.setToolTip(wrapped(detail))
+        if not self._job.running:
+            self.button.show_ready(problem)
+        self._show_sections()
+        if plan is not None and entry is not None:
+            self._lookup.try_pace(entry, plan)
 
     # Running
 
     def _clicked(self) -> None:
         if self._job.running:
             self._stop()
-        else:
-            self._start()
+        elif self._forecast is not None:
+            # The view and the layers of shapes may have moved since it was made.
+            self._update()
+            if self._forecast is not None:
+                self._start(self._forecast, update=self.more.output.value == UPDATE)
 
-    def _start(self) -> None:
-        entry: ModelEntry = self.model.value
-        try:
-            source = self._checked_source()
-        except UneticError as error:
-            self._say_failure(error)
+    def _run_again(self) -> None:
+        """Run with what the controls say and update the last result."""
+        self._update()
+        if self._forecast is not None and not self._job.running:
+            self._start(self._forecast, update=True)
+
+    def run_like(self, model: str, settings: SegmentSettings, remark: str) -> None:
+        """Segment the chosen image with the model and the settings of a result.
+
+        Parameters
+        ----------
+        model : str
+            Its name.
+        settings : SegmentSettings
+            In pixels of level 0.
+        remark : str
+            What to say about it; may be empty.
+
+        Raises
+        ------
+        UneticError
+            If there is no such model, or the image does not fit.
+        """
+        if self._job.running:
             return
-        self._working_on = self.image.value
-        self._time_left = TimeLeft()
-        self._say("")
-        self.progress.setRange(0, 0)
-        self.progress.setFormat("")
-        self.progress.show()
-        self.button.setText("Stop")
+        entry = next((e for e in self.model.objects if e.name == model), None)
+        if entry is None:
+            raise UneticError(
+                f"Expected a model that is here, got {model!r}; import it first."
+            )
+        layer = self.chosen_image()
+        plan = forecast(layer, entry.description, settings)
+        self.model.choose(entry)
+        self.set_controls(settings)
+        self._start(plan, update=False, remark=remark)
+
+    def _start(self, plan: Forecast, *, update: bool, remark: str = "") -> None:
+        self._measuring.cancel()
+        self._live.pause()
+        model, target = self.model.value.name, self._actions.last if update else None
+        self._run = _Run(self.chosen_image(), model, target, remark)
+        self.report.say("")
+        self.report.begin(f"Segmenting {shortened(plan.source.name)}")
+        self.button.show_running()
         self._job.start(
-            segment_source_steps(source, entry.name, channel=self.channel.value)
+            run_steps(
+                plan.source,
+                model,
+                plan.settings,
+                keep_maps_bytes=int(SHARE_FOR_MAPS * psutil.virtual_memory().available),
+                show_maps=self.more.maps.isChecked(),
+            )
         )
 
     def _stop(self) -> None:
         self._job.stop()
-        self.button.setText("Stopping …")
-        self.button.setEnabled(False)
+        self.button.show_stopping()
 
-    def _layer_removed(self, event: Any) -> None:
-        """Stop work on a layer that is no longer there."""
-        if is_alive(self) and self._job.running and event.value == self._working_on:
-            self._stop()
-
-    def _show_step(self, step: Step) -> None:
-        self.progress.setRange(0, round(step.total))
-        self.progress.setValue(round(step.done))
-        left = self._time_left.text(step)
-        text = f"{step.what.capitalize()} {step.done:.0f} of {step.total:.0f}"
-        if step.done >= step.total:
-            text = "Finishing …"
-        self.progress.setFormat(f"{text}, {left}" if left else text)
-
-    def _show_outcome(self, outcome: Outcome) -> None:
-        self._working_on = None
-        self.progress.hide()
-        self.button.setText("Segment")
+    def _ended(self, outcome: Outcome) -> None:
+        run, self._run = self._run, None
+        self.report.end()
         self._update()
         if outcome.error is not None:
-            self._say_failure(outcome.error, outcome.trace)
-        elif outcome.stopped:
-            self._say("Stopped; no labels were added.")
+            self.report.fail(outcome.error, outcome.trace)
+        elif outcome.stopped or run is None:
+            self.report.say("Stopped; no labels were added.")
         else:
-            self._add(outcome.value)
+            self._take(outcome.value, run)
 
-    def _add(self, result: SegmentedLayer) -> None:
-        self._viewer.add_layer(result.layer)
-        time, name = duration(result.seconds), shortened(result.layer.name)
-        if result.n_objects == 0:
-            text = f"No object found in {time}; try another model or channel."
-        else:
-            objects = "object" if result.n_objects == 1 else "objects"
-            text = f"{result.n_objects:,} {objects} in {time}: layer “{name}”."
-        self._say("\n".join((text, *result.notices)))
+    def _take(self, found: Found, run: _Run) -> None:
+        """Show what was found, and let the thresholds change it from now on."""
+        result = found.result
+        for maps in found.maps:
+            self._viewer.add_layer(maps)
+        layer = show(self._viewer, result, run.target)
+        self._made = run
+        self._actions.made(layer)
+        self._live.follow(result, layer)
+        lines = (summary(result, layer), run.remark, *found.notices)
+        self.report.say("\n".join(filter(None, lines)))
+        self._show_sections()
+        self._thresholds_moved()
 
-    def _say(self, text: str) -> None:
-        self.message.setText(foldable(text))
-        self.message.setToolTip(text)
-        self.message.setStyleSheet("")
-        self.message.setVisible(bool(text))
-        self.details.hide()
+    # Thresholds that take effect at once
 
-    def _say_failure(self, error: Exception, trace: str = "") -> None:
-        self._say(failure_sentence(error))
-        # A bar at the side tells a failure in every theme, without relying on colour.
-        self.message.setStyleSheet("border-left: 4px solid #e5484d; padding-left: 6px;")
-        self._trace = trace
-        self.details.setVisible(is_defect(error) and bool(trace))
+    def _thresholds_moved(self) -> None:
+        self._update()
+        if self._live.possible and self._is_about_last() and not self._job.running:
+            self._live.change(self.thresholds(), held=self.held)
 
-    def _copy_details(self) -> None:
-        clipboard = QApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(f"{self.message.toolTip()}\n\n{self._trace}")
+    def _is_about_last(self) -> bool:
+        """Whether the last result is there, and of the chosen image and model."""
+        made, entry = self._made, self.model.value
+        if made is None or entry is None or self._actions.last is None:
+            return False
+        return bool(made.image == self.image.value and made.model == entry.name)
+
+    def _live_ended(self, outcome: Outcome, touched: bool) -> None:
+        if not self._job.running:
+            self.report.end()
+        if outcome.error is not None:
+            self.report.fail(outcome.error, outcome.trace)
+        before = self._actions.last
+        if outcome.value is None or before is None:
+            return
+        found: SegmentedLayer = outcome.value
+        layer = show(self._viewer, found, None if touched else before)
+        lines = [summary(found, layer)]
+        if layer != before:
+            self._live.moved_to(layer)
+            self._actions.made(layer)
+            lines.append(KEPT.format(shortened(before.name)))
+        self.report.say("\n".join(lines))
+
+    def _show_sections(self) -> None:
+        """Show what there is to do with the last result."""
+        last = self._actions.last
+        self.adjust.setVisible(last is not None)
+        self.more.show_output(shortened(last.name, 20) if last is not None else "")
+        too_large = self._is_about_last() and not self._live.possible
+        can_run = self._forecast is not None and not self._job.running
+        self.adjust.offer_again(too_large, can_run)
 
     # Coming and going
 
-    def sizeHint(self) -> QSize:
-        """Ask for a dock wide enough to read."""
-        return super().sizeHint().expandedTo(QSize(WIDTH, 0))
+    def _layer_removed(self, event: Any) -> None:
+        """Stop work on a layer that is no longer there, and let go of its maps."""
+        if not is_alive(self):
+            return
+        if self._run is not None and event.value == self._run.image:
+            self._stop()
+        made = self._made
+        if event.value == self._live.layer or (made and event.value == made.image):
+            self._live.forget()
+        self._update()
 
     def showEvent(self, event: QShowEvent | None) -> None:
         """Look for models again: there may be new ones."""
         super().showEvent(event)
-        if not self._lookup.running:
-            self._lookup.start(_look_up())
+        self._lookup.find()
 
     def event(self, event: QEvent | None) -> bool:
         """Stop the work when the dock is closed, which takes this widget out of it."""
         gone = event is not None and event.type() == QEvent.Type.ParentChange
         if gone and self.parent() is None:
-            self._lookup.stop()
-            self._job.stop()
+            for part in (self._lookup, self._job, self._actions):
+                part.stop()
+            self._live.forget()
+            self._measuring.cancel()
+            self.report.end()
         return super().event(event)
-
-
-def _look_up() -> Steps[tuple[list[ModelEntry], str]]:
-    """Return the models there are and the device, told in a line."""
-    yield Step(0, 0, "loading PyTorch")
-    # These bring torch along: a second or two that the window must not wait for.
-    from napari_unetic.model.registry import list_models
-    from napari_unetic.networks.device import choose_device
-
-    device = choose_device()
-    reason = device.reason.removeprefix("CPU: ")
-    return list_models(), f"Runs on {device.name.upper()} ({reason})."
-
-
-def _text_label(parent: QWidget) -> QLabel:
-    """Return a label for sentences that wraps and never widens the dock."""
-    label = QLabel(parent)
-    label.setTextFormat(Qt.TextFormat.PlainText)
-    label.setWordWrap(True)
-    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    label.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Minimum)
-    return label
