@@ -309,8 +309,8 @@ def test_failure(result: Any, monkeypatch: pytest.MonkeyPatch, idle: Any) -> Non
     assert not np.array_equal(layer.data, before)
 
 
-def test_locked_layer(result: Any, idle: Any) -> None:
-    """A layer that is locked stays as it is, and the dock says why."""
+def test_locked_layer(result: Any, viewer: Any, nuclei: Any, idle: Any) -> None:
+    """A locked layer stays as it is; labels go to a new one, and the dock says why."""
     dock, layer = result
     before = layer.data.copy()
     layer.locked = True
@@ -318,6 +318,8 @@ def test_locked_layer(result: Any, idle: Any) -> None:
     idle(dock)
     np.testing.assert_array_equal(layer.data, before)
     assert "which is locked" in dock.report.message.text()
+    found = viewer.layers[-1].data
+    np.testing.assert_array_equal(found, segment(nuclei, sensitivity=0.9))
 
 
 def test_stack(viewer: Any, open_dock: Any, nuclei: Any, idle: Any) -> None:

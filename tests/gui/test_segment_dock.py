@@ -18,6 +18,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_unetic import predict
 from napari_unetic.errors import UneticError
+from napari_unetic.widgets import merging, updates
 from napari_unetic.widgets.layers import METADATA_KEY
 
 GREY = np.zeros((40, 50), np.uint8)
@@ -295,6 +296,57 @@ def test_updated_layer_deleted_while_running(
     network.may_go_on.set()
     idle(dock)
     assert [layer.name for layer in viewer.layers] == ["cells", "cells toy"]
+
+
+def test_updated_layer_is_locked(
+    viewer: Any, open_dock: Any, network: Any, idle: Any
+) -> None:
+    """A layer that must not change stays; the result is a new one, and it is said."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="cells")
+    dock.button.click()
+    idle(dock)
+    dock.more.output.setCurrentIndex(1)
+    viewer.layers["cells toy"].locked = True
+    dock.button.click()
+    idle(dock)
+    assert [layer.name for layer in viewer.layers[1:]] == ["cells toy", "cells toy [1]"]
+    assert "which is locked" in dock.report.message.text()
+    assert dock.button.text() == "Segment"
+
+
+def test_region_updates_its_objects_alone(
+    viewer: Any,
+    open_dock: Any,
+    network: Any,
+    idle: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A part is merged in the thread of the work; the window only writes it."""
+    dock = open_dock()
+    viewer.add_image(GREY, name="cells")
+    dock.button.click()
+    idle(dock)
+    layer = viewer.layers["cells toy"]
+    before = layer.data.copy()
+    threads = []
+
+    def merge_noted(*given: Any) -> Any:
+        threads.append(threading.current_thread())
+        return merging.merge(*given)
+
+    monkeypatch.setattr(updates, "merge", merge_noted)
+    viewer.add_shapes(
+        [[[-1, -1], [-1, 20], [20, 20], [20, -1]]], shape_type="polygon", name="part"
+    )
+    dock.image.choose(viewer.layers["cells"])
+    dock.more.region.setCurrentIndex(dock.more.region.findText("part"))
+    dock.more.output.setCurrentIndex(1)
+    dock.button.click()
+    idle(dock)
+    assert len(viewer.layers) == 3
+    assert threads and threading.main_thread() not in threads
+    np.testing.assert_array_equal(layer.data > 0, before > 0)
 
 
 def test_double_click(viewer: Any, open_dock: Any, network: Any, idle: Any) -> None:

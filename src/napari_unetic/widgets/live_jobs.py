@@ -18,6 +18,7 @@ from napari_unetic.widgets.live_view import Seen, find_view, view_steps
 from napari_unetic.widgets.offers import live_settings
 from napari_unetic.widgets.relay import Outcome
 from napari_unetic.widgets.results import SegmentedLayer, decode_layer_steps
+from napari_unetic.widgets.updates import check_writable
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -190,13 +191,21 @@ class LiveThresholds(QObject):
 
     def _show(self, seen: Seen) -> None:
         layer = self._layer
-        if seen.view is None or layer is None or layer not in self._viewer.layers:
+        if seen.view is None or layer is None or not self._is_writable(layer):
             return
         if self._preview is None:
             self._preview = Preview(layer.data)
             layer.events.paint.connect(self._painted)
         self._preview.show(seen.view.window, seen.labels)
         layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+    def _is_writable(self, layer: Labels) -> bool:
+        """Whether something can be shown in a layer for now; locked ones stay."""
+        try:
+            check_writable(layer, self._viewer.layers)
+        except UneticError:
+            return False
+        return True
 
     def _painted(self, event: object = None) -> None:
         """Let what is shown for now stay, once a person has painted on it."""

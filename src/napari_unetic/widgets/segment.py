@@ -250,6 +250,7 @@ class SegmentWidget(SegmentForm):
                 plan.settings,
                 keep_maps_bytes=int(SHARE_FOR_MAPS * psutil.virtual_memory().available),
                 show_maps=self.more.maps.isChecked(),
+                target=target,
             )
         )
 
@@ -273,11 +274,12 @@ class SegmentWidget(SegmentForm):
         result = found.result
         for maps in found.maps:
             self._viewer.add_layer(maps)
-        layer = show(self._viewer, result, run.target)
+        shown = show(self._viewer, result, run.target, found.prepared)
+        layer = shown.layer
         self._made = run
         self._actions.made(layer)
         self._live.follow(result, layer)
-        lines = (summary(result, layer), run.remark, *found.notices)
+        lines = (summary(result, layer), shown.remark, run.remark, *found.notices)
         self.report.say("\n".join(filter(None, lines)))
         self._show_sections()
         self._thresholds_moved()
@@ -305,12 +307,13 @@ class SegmentWidget(SegmentForm):
         if outcome.value is None or before is None:
             return
         found: SegmentedLayer = outcome.value
-        layer = show(self._viewer, found, None if touched else before)
+        shown = show(self._viewer, found, None if touched else before)
+        layer = shown.layer
         lines = [summary(found, layer)]
         if layer != before:
             self._live.moved_to(layer)
             self._actions.made(layer)
-            lines.append(KEPT.format(shortened(before.name)))
+            lines.append(shown.remark or KEPT.format(shortened(before.name)))
         self.report.say("\n".join(lines))
 
     def _show_sections(self) -> None:

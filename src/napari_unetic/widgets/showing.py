@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image as ImageLayer
 
+from napari_unetic.errors import UneticError
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.results import SegmentedLayer, segment_source_steps
-from napari_unetic.widgets.updates import update_layer
+from napari_unetic.widgets.updates import Prepared, prepare_update, update_layer
 from napari_unetic.widgets.wording import duration, shortened
 
 if TYPE_CHECKING:
@@ -40,11 +41,30 @@ class Found:
         Layers of the maps, where they were asked for.
     notices : tuple of str
         Sentences the user should read.
+    prepared : Prepared, optional
+        What an update of the layer that was asked for will write.
     """
 
     result: SegmentedLayer
     maps: tuple[ImageLayer, ...]
     notices: tuple[str, ...]
+    prepared: Prepared | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Where a result is shown.
+
+    Parameters
+    ----------
+    layer : napari.layers.Labels
+        In the viewer.
+    remark : str
+        Why it is not the layer that was to be updated; may be empty.
+    """
+
+    layer: Labels
+    remark: str = ""
 
 
 def run_steps(
@@ -54,6 +74,7 @@ def run_steps(
     *,
     keep_maps_bytes: int,
     show_maps: bool,
+    target: Labels | None = None,
 ) -> Steps[Found]:
     """Segment an image layer, and make layers of its maps.
 
@@ -69,6 +90,8 @@ def run_steps(
         Keep the maps if they take no more bytes than this.
     show_maps : bool
         Make layers of them.
+    target : napari.layers.Labels, optional
+        The layer that will be updated; here it is only read.
 
     Yields
     ------
@@ -88,7 +111,17 @@ def run_steps(
     if show_maps:
         maps = map_layers(result)
         notices += () if maps else (NO_ROOM_FOR_MAPS,)
-    return Found(result, maps, notices)
+    return Found(result, maps, notices, _prepared(target, result))
+
+
+def _prepared(target: Labels | None, result: SegmentedLayer) -> Prepared | None:
+    """Find out what an update will write, which takes long for a part of an image."""
+    if target is None:
+        return None
+    try:
+        return prepare_update(target, result)
+    except UneticError:
+        return None  # The update itself will be refused and say why.
 
 
 def map_layers(result: SegmentedLayer) -> tuple[ImageLayer, ...]:
@@ -112,7 +145,12 @@ def map_layers(result: SegmentedLayer) -> tuple[ImageLayer, ...]:
     )
 
 
-def show(viewer: Viewer, result: SegmentedLayer, target: Labels | None) -> Labels:
+def show(
+    viewer: Viewer,
+    result: SegmentedLayer,
+    target: Labels | None,
+    prepared: Prepared | None = None,
+) -> Shown:
     """Write a result into a layer that is there, or add it as a new one.
 
     Parameters
@@ -124,19 +162,24 @@ def show(viewer: Viewer, result: SegmentedLayer, target: Labels | None) -> Label
     target : napari.layers.Labels, optional
         The layer to write into; a new one is added where it is gone, or cannot take
         the result.
+    prepared : Prepared, optional
+        Of that layer and result.
 
     Returns
     -------
-    napari.layers.Labels
+    Shown
         The layer that shows the result.
     """
+    layer, remark = result.layer, ""
     if target is not None and target in viewer.layers:
-        layer = update_layer(target, result)
-    else:
-        layer = result.layer
+        try:
+            layer = update_layer(target, result, prepared=prepared)
+        except UneticError as error:
+            # Nothing is lost: what was found goes to a layer of its own.
+            remark = str(error)
     if layer not in viewer.layers:
         viewer.add_layer(layer)
-    return layer
+    return Shown(layer, remark)
 
 
 def summary(result: SegmentedLayer, layer: Labels) -> str:
