@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tifffile
 from napari.layers import Labels
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_unetic import nuclei_sample
 from napari_unetic.cli import main
@@ -177,6 +178,32 @@ def test_shapes_are_measured(viewer: Any, dock: Any, nuclei: Any, idle: Any) -> 
     assert {"eccentricity", "solidity"} <= set(layer.features)
     assert layer.features["solidity"].between(0.5, 1).all()
     assert layer.features[list(before)].equals(before)
+
+
+def test_table_of_napari(
+    viewer: Any,
+    dock: Any,
+    nuclei: Any,
+    idle: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Napari's own table shows the measurements and saves them as CSV."""
+    viewer.add_image(nuclei, name="cells", scale=(0.5, 0.5), units=("um", "um"))
+    run(dock, idle)
+    layer = viewer.layers["cells nuclei"]
+    viewer.layers.selection.active = layer
+    _, table = viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+    assert table.table.model().rowCount() == layer.data.max()
+    path = tmp_path / "table.csv"
+    monkeypatch.setattr(
+        QFileDialog, "getSaveFileName", lambda *_, **__: (str(path), "*.csv")
+    )
+    table.save.click()
+    saved = pd.read_csv(path, index_col=0)
+    pd.testing.assert_frame_equal(saved, layer.features, check_dtype=False)
+    physical = {"area_um2", "centroid_y_um", "equivalent_diameter_um"}
+    assert {"index", "area", "mean_intensity", "score", *physical} <= {*saved}
 
 
 def test_labels_of_somebody_else(viewer: Any, dock: Any, nuclei: Any) -> None:
