@@ -110,6 +110,7 @@ def test_menus(make_napari_viewer: Callable[..., Any], qtbot: Any) -> None:
 
 
 @pytest.mark.usefixtures("drawn_canvas")
+@pytest.mark.slow
 def test_viewer_of_the_demo(tmp_path: Path) -> None:
     """In a process of its own, image and labels are shown with the dock, and drawn."""
     image, labels = nuclei_sample((64, 80))

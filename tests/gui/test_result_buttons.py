@@ -11,7 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+from napari.components import ViewerModel
 from napari.layers import Labels
+from napari_builtins._qt.features_table import FeaturesTable
 from qtpy.QtWidgets import QApplication, QFileDialog
 
 from napari_unetic import nuclei_sample
@@ -185,6 +187,7 @@ def test_table_of_napari(
     dock: Any,
     nuclei: Any,
     idle: Any,
+    qtbot: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -192,8 +195,11 @@ def test_table_of_napari(
     viewer.add_image(nuclei, name="cells", scale=(0.5, 0.5), units=("um", "um"))
     run(dock, idle)
     layer = viewer.layers["cells nuclei"]
-    viewer.layers.selection.active = layer
-    _, table = viewer.window.add_plugin_dock_widget("napari", "Features table widget")
+    # In a viewer without a window: the table would keep the window from being freed.
+    model = ViewerModel()
+    model.add_layer(Labels.create(*layer.as_layer_data_tuple()))
+    table = FeaturesTable(model)
+    qtbot.addWidget(table)
     assert table.table.model().rowCount() == layer.data.max()
     path = tmp_path / "table.csv"
     monkeypatch.setattr(
