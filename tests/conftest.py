@@ -120,10 +120,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Keep the user's own napari settings out of the tests, and untouched by them."""
+    """Keep the user's own settings and models out of the tests, and untouched."""
     folder = tempfile.TemporaryDirectory(prefix="unetic-tests-")
     config.add_cleanup(folder.cleanup)
     os.environ["NAPARI_CONFIG"] = str(Path(folder.name, "napari.yaml"))
+    os.environ["UNETIC_HOME"] = str(Path(folder.name, "unetic"))
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from napari_unetic.image.source import Image, as_image
 from napari_unetic.instances.decode import renumber
 from napari_unetic.instances.objects import score_objects
 from napari_unetic.instances.targets import MAP_NAMES, make_targets
+from napari_unetic.maps.network import run_network
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
 from napari_unetic.networks.presets import PRESETS
@@ -77,13 +79,14 @@ def test_what_the_network_gets_does_not_grow_with_the_image(
 ) -> None:
     """No tile has more pixels than tile and halo, however large the image."""
     seen: list[tuple[int, ...]] = []
-    forward = UNet.forward
 
-    def watched(self: UNet, x: torch.Tensor) -> torch.Tensor:
-        seen.append(tuple(x.shape[-2:]))
-        return forward(self, x)
+    def watched(
+        network: Any, windows: NDArray[np.float32], device: Any
+    ) -> NDArray[np.float32]:
+        seen.append(windows.shape[-2:])
+        return run_network(network, windows, device)
 
-    monkeypatch.setattr(UNet, "forward", watched)
+    monkeypatch.setattr("napari_unetic.maps.preparation.run_network", watched)
     model = _model("unetic-24")
     for side in (300, 500):
         segment(_image((side, side)), model, device="cpu", tile=128)
@@ -236,13 +239,12 @@ def _kept(maps: str = "discs") -> KeptMaps:
 def network_calls(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Count how often the network runs."""
     calls: list[int] = []
-    forward = UNet.forward
 
-    def counted(self: UNet, x: torch.Tensor) -> torch.Tensor:
+    def counted(*args: Any) -> NDArray[np.float32]:
         calls.append(1)
-        return forward(self, x)
+        return run_network(*args)
 
-    monkeypatch.setattr(UNet, "forward", counted)
+    monkeypatch.setattr("napari_unetic.maps.preparation.run_network", counted)
     return calls
 
 

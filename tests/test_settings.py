@@ -38,6 +38,7 @@ OTHERS = {
     "drop_border": True,
     "link": True,
     "device": "cpu",
+    "precision": "float32",
     "tile": 256,
 }
 """Another value for each setting; the pixel size excludes the diameter."""

@@ -13,6 +13,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
+from napari_unetic.provenance import processor_name
+
 PACKAGES = (
     "numpy",
     "scipy",
@@ -221,7 +223,7 @@ def _devices() -> list[Check]:
     checks = [
         Check(
             "processor",
-            f"{_processor()}, {os.cpu_count()} cores, torch uses "
+            f"{processor_name()}, {os.cpu_count()} cores, torch uses "
             f"{torch.get_num_threads()} threads",
         )
     ]
@@ -240,16 +242,6 @@ def _devices() -> list[Check]:
     else:
         checks.append(Check("GPU", f"none: {_why_no_gpu()}", "note"))
     return checks
-
-
-def _processor() -> str:
-    """Return the name of the processor; Linux keeps it in a file."""
-    listed = Path("/proc/cpuinfo")
-    if listed.is_file():
-        for line in listed.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def _why_no_gpu() -> str:

@@ -205,6 +205,7 @@ OPTIONS = {
     "drop_border": ["--drop-border"],
     "link": ["--link"],
     "device": ["--device", "cpu"],
+    "precision": ["--precision", "bfloat16"],
     "tile": ["--tile", "64"],
 }
 """An option for each setting, as one would type it."""

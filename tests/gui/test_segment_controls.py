@@ -307,6 +307,7 @@ def test_everything_is_explained(viewer: Any, open_dock: Any, idle: Any) -> None
         dock.more.planes,
         dock.more.link,
         dock.more.device,
+        dock.more.precision,
         dock.more.tile,
         dock.more.output,
         dock.more.maps,

@@ -82,10 +82,10 @@ def run_with(
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
             return run(network, windows, choose_device("cpu"))
 
-        def on(model: Model, where: Device) -> Any:
+        def on(model: Model, where: Device, precision: str) -> Any:
             if where.name != "cpu" and not load:
                 raise RuntimeError("CUDA error: out of memory")
-            return network_on(model, choose_device("cpu"))
+            return network_on(model, choose_device("cpu"), precision)
 
         monkeypatch.setattr(module, "run_network", run_network)
         monkeypatch.setattr(module, "network_on", on)

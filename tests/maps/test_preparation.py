@@ -33,13 +33,17 @@ def test_the_record_says_all_that_the_maps_depend_on(
 ) -> None:
     """And JSON can hold it."""
     image = Image(smooth_image((70, 80)), "YX", name="mine.tif")
-    work = _prepare(image, random_model(), diameter=10, region="9,9,30,30", tile=64)
+    model = random_model(weights_sha256="random")
+    where = {"diameter": 10, "region": "9,9,30,30", "tile": 64}
+    work = _prepare(image, model, precision="float32", **where)
     record = work.provenance()
     assert json.loads(json.dumps(record)) == record
     assert (record["source"], record["model"]) == ("mine.tif", "unetic-16")
     assert (record["axes"], record["shape"]) == ("YX", [70, 80])
     assert record["settings"] == work.plan.settings.changed()
-    assert record["weights_sha256"] and record["zoom"] == 2
+    assert record["weights_sha256"] == "random" and record["zoom"] == 2
+    assert record["precision"] == "float32"
+    assert record["precision_reason"] == "asked for"
     assert record["box"] == [[0, 50], [0, 50]]
     assert (record["device"], record["device_reason"]) == ("cpu", "CPU: asked for")
     assert record["normalisation"]["offset"] == list(work.normalisation.offset)

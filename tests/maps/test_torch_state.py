@@ -82,7 +82,7 @@ def test_all_is_as_before_after_an_error(
     def fail(*_: object) -> None:
         raise RuntimeError("broken")
 
-    monkeypatch.setattr(type(work.model.network), "forward", fail)
+    monkeypatch.setattr(type(work.model.network), "maps_of", fail)
     with pytest.raises(RuntimeError, match="broken"):
         drain(work.maps_steps(()))
     assert _state() == before

@@ -255,6 +255,7 @@ def test_every_setting_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
         "drop_border": True,
         "link": True,
         "device": "cpu",
+        "precision": "float32",
         "tile": 128,
     }
     assert list(values) == list(SegmentSettings.model_fields)

@@ -192,6 +192,7 @@ def _run(
     settings = segment_settings(
         diameter=plane.diameter,
         device=device,
+        precision="float32",
         region=Region.box(rows.start, columns.start, rows.stop, columns.stop),
     )
     plan = plan_work(plane.pair.image, model.description, settings)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from napari_unetic.networks.spec import NetworkSpec
 
 LARGEST_READ_PX = 1536**2
-"""Larger tiles save little of the overlap and answer Stop later."""
+LARGEST_BANDED_PX = 2304**2
+"""Larger tiles save little of the overlap and answer Stop later; where all layers run
+over the whole tile they are slower, too, since they leave the caches."""
 
 SMALLEST_TILE_PX = 64
 """Below this nearly all that is computed is overlap."""
@@ -29,6 +31,9 @@ _SCRATCH = 1.25
 FIXED_BYTES = 40_000_000
 """What the first image takes whatever its size: kernels, buffers (measured)."""
 
+_BANDS_BYTES = 64_000_000
+"""What the bands of a network take at most (measured)."""
+
 _DECODE_BYTES = 30
 """Bytes a pixel that decoding takes besides the maps, at its peak (25 measured)."""
 
@@ -38,7 +43,7 @@ def free_on_host() -> int:
     return int(psutil.virtual_memory().available)
 
 
-def network_bytes(spec: NetworkSpec, n_pixels: int) -> int:
+def network_bytes(spec: NetworkSpec, n_pixels: int, *, is_banded: bool = False) -> int:
     """Return about how many bytes the network takes while it runs.
 
     Parameters
@@ -47,6 +52,9 @@ def network_bytes(spec: NetworkSpec, n_pixels: int) -> int:
         The network.
     n_pixels : int
         Pixels of what it is given, overlap included.
+    is_banded : bool
+        Whether it runs band by band (`napari_unetic.networks.banded`): then only what
+        levels pass on to each other is whole.
 
     Returns
     -------
@@ -54,6 +62,8 @@ def network_bytes(spec: NetworkSpec, n_pixels: int) -> int:
         The largest sum of the tensors that are alive at a time and what convolutions
         need besides. Networks that pad nothing take up to half of it.
     """
+    if is_banded:
+        return _banded_bytes(spec, n_pixels)
     held = _HELD[spec.block] + (spec.up == "nearest")
     if spec.kind == "unet++":
         # All nodes of a level wait for the last one, which takes them joined.
@@ -64,6 +74,14 @@ def network_bytes(spec: NetworkSpec, n_pixels: int) -> int:
         skips += width / 4**level
     values = spec.in_channels + peak / spec.stem**2
     return int(_FLOAT * n_pixels * values * _SCRATCH)
+
+
+def _banded_bytes(spec: NetworkSpec, n_pixels: int) -> int:
+    """Return the bytes of skips, pooled skips, two levels' results, logits and maps."""
+    skips = sum(width / 4**level for level, width in enumerate(spec.widths))
+    whole = 1.5 * skips + spec.widths[min(1, spec.depth)] / 4
+    values = spec.in_channels + whole / spec.stem**2 + 2 * spec.out_channels
+    return int(_FLOAT * n_pixels * values) + _BANDS_BYTES
 
 
 def window_bytes(spec: NetworkSpec, n_pixels: int) -> int:
@@ -105,6 +123,8 @@ def fitting_tile(
     spec: NetworkSpec,
     free: int,
     wanted: int | None = None,
+    *,
+    is_banded: bool = False,
 ) -> int:
     """Return the side of the tiles in which a plane is computed.
 
@@ -116,25 +136,29 @@ def fitting_tile(
         Bytes that the network may take.
     wanted : int, optional
         The side asked for, whatever is free.
+    is_banded : bool
+        As for `network_bytes`.
 
     Returns
     -------
     int
         In pixels: the largest for which no window has more than `LARGEST_READ_PX`
-        and the network takes no more than `free`, if there is one; all tiles of a
-        plane are of about equal size. No larger than the box.
+        (`LARGEST_BANDED_PX`) and the network takes no more than `free`, if there is
+        one; all tiles of a plane are of about equal size. No larger than the box.
     """
     longest: int = max(
         part.stop - part.start // spec.stride * spec.stride for part in box
     )
     if wanted is not None:
         return _on_stride(min(wanted, longest), spec)
-    cuts = max(1, longest // 2**11)
+    largest = LARGEST_BANDED_PX if is_banded else LARGEST_READ_PX
+    cuts = max(1, longest // 2**12)
     while True:
         tile = _on_stride(max(SMALLEST_TILE_PX, -(-longest // cuts)), spec)
         n_pixels = largest_read(grid, box, tile, spec)
-        n_bytes = network_bytes(spec, n_pixels) + window_bytes(spec, n_pixels)
-        is_fit = n_pixels <= LARGEST_READ_PX and n_bytes <= free
+        n_bytes = network_bytes(spec, n_pixels, is_banded=is_banded)
+        n_bytes += window_bytes(spec, n_pixels)
+        is_fit = n_pixels <= largest and n_bytes <= free
         if is_fit or tile <= _on_stride(SMALLEST_TILE_PX, spec):
             return tile
         cuts += max(1, cuts // 4)

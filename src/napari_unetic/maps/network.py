@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import torch
 from numpy.typing import NDArray
 
 from napari_unetic.model.folder import Model, folded
+from napari_unetic.networks.banded import can_be_banded, run_banded
 
 if TYPE_CHECKING:
     import numpy as np
 
     from napari_unetic.networks.device import Device
     from napari_unetic.networks.network import Network
+    from napari_unetic.networks.spec import NetworkSpec
+
+DTYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+"""Precision to its type."""
 
 
-def network_on(model: Model, device: Device) -> Network:
+def network_on(model: Model, device: Device, precision: str = "float32") -> Network:
     """Return the folded network on a device, kept for the next image.
 
     Parameters
@@ -26,16 +31,20 @@ def network_on(model: Model, device: Device) -> Network:
         The network and the hash of its weights.
     device : Device
         Where to.
+    precision : {"float32", "bfloat16"}
+        Of weights and of all that is computed from them.
     """
     return _folded_on(
-        model.description.weights_sha256, str(device.torch), model.network
+        model.description.weights_sha256, str(device.torch), precision, model.network
     )
 
 
-@lru_cache(maxsize=2)
-def _folded_on(weights_sha256: str, device: str, network: Network) -> Network:
+@lru_cache(maxsize=3)
+def _folded_on(
+    weights_sha256: str, device: str, precision: str, network: Network
+) -> Network:
     # A caller's default dtype may have made the parameters float64.
-    copy = folded(network).to(torch.device(device), torch.float32)
+    copy = folded(network).to(torch.device(device), DTYPES[precision])
     # Convolutions of this size run faster with channels last on CPU and tensor cores.
     moved: Network = copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved
@@ -67,12 +76,20 @@ def run_network(
 
     Notes
     -----
-    Whatever the caller has set, the network runs in float32 and without gradients;
-    both are settings of this thread alone, and as before when it returns or fails.
+    Whatever the caller has set, the network runs in its own precision and without
+    gradients; both are settings of this thread alone, and as before when it returns or
+    fails.
     """
-    kind = device.torch.type
+    kind, dtype = device.torch.type, next(network.parameters()).dtype
     with torch.inference_mode(), torch.autocast(kind, enabled=False):
         x = torch.from_numpy(windows)
-        x = x.to(device.torch, memory_format=torch.channels_last)
-        maps: NDArray[np.float32] = torch.sigmoid(network(x).float()).cpu().numpy()
+        x = x.to(device.torch, dtype, memory_format=torch.channels_last)
+        is_banded = runs_banded(network.spec, device)
+        logits = run_banded(network, x) if is_banded else network(x)
+        maps: NDArray[np.float32] = logits.float().sigmoid_().cpu().numpy()
     return maps
+
+
+def runs_banded(spec: NetworkSpec, device: Device) -> bool:
+    """Whether a network runs band by band: on a CPU, for its caches and its memory."""
+    return device.name == "cpu" and can_be_banded(spec)

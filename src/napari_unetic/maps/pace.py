@@ -14,6 +14,7 @@ from napari_unetic.instances.decode import decode
 from napari_unetic.instances.objects import score_objects
 from napari_unetic.instances.targets import make_targets
 from napari_unetic.maps.network import network_on, run_network
+from napari_unetic.maps.precision import choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,22 +46,28 @@ class Work(NamedTuple):
         Where it runs.
     threads : int
         Of torch.
+    precision : str
+        Of the network.
     """
 
     kind: str
     weights_sha256: str = ""
     device: str = "cpu"
     threads: int = 0
+    precision: str = "float32"
 
 
 DECODE: Final = Work("decode")
 """Maps to objects with scores; a megapixel of the finer one, maps or image."""
 
 
-def network_work(description: ModelDescription, device: Device) -> Work:
+def network_work(
+    description: ModelDescription, device: Device, precision: str = "float32"
+) -> Work:
     """Return what is paced where a model runs on a device with torch's threads."""
     threads = torch.get_num_threads() if device.name == "cpu" else 0
-    return Work("network", description.weights_sha256, str(device.torch), threads)
+    where = str(device.torch)
+    return Work("network", description.weights_sha256, where, threads, precision)
 
 
 class Paces:
@@ -104,7 +111,9 @@ PACES: Final = Paces()
 """The paces of this process."""
 
 
-def measure_pace(model: Model, device: Device, paces: Paces = PACES) -> float:
+def measure_pace(
+    model: Model, device: Device, paces: Paces = PACES, *, precision: str = "auto"
+) -> float:
     """Measure by a short trial how fast a model runs, unless that is known.
 
     Parameters
@@ -115,6 +124,8 @@ def measure_pace(model: Model, device: Device, paces: Paces = PACES) -> float:
         Where it runs.
     paces : Paces
         Which learn of it.
+    precision : {"auto", "float32", "bfloat16"}
+        As asked for.
 
     Returns
     -------
@@ -123,16 +134,17 @@ def measure_pace(model: Model, device: Device, paces: Paces = PACES) -> float:
 
     Notes
     -----
-    Takes some tenths of a second on a CPU, more where the device starts: nothing for a
-    thread that draws a window.
+    Takes some tenths of a second on a CPU, more where the device starts or a precision
+    is checked for the first time: nothing for a thread that draws a window.
     """
     if paces.of(DECODE) is None:
         _try_decoding(paces)
-    work = network_work(model.description, device)
+    chosen = choose_precision(precision, model, device).name
+    work = network_work(model.description, device, chosen)
     known = paces.of(work)
     if known is not None:
         return known
-    network = network_on(model, device)
+    network = network_on(model, device, chosen)
     rule = model.description.network.tile_rule
     tile = next(tiles((_TRIAL_PX, _TRIAL_PX), _TRIAL_PX, rule))
     height, width = tile.window

@@ -20,7 +20,9 @@ from napari_unetic.maps.memory import (
     network_bytes,
     window_bytes,
 )
+from napari_unetic.maps.network import runs_banded
 from napari_unetic.maps.pace import DECODE, PACES, network_work
+from napari_unetic.maps.precision import expected_precision
 from napari_unetic.model.description import check_planar
 from napari_unetic.networks.device import Device, choose_device, free_on
 
@@ -60,6 +62,9 @@ class Plan(Extent):
         As asked for.
     device : Device
         Where the network runs, and why there.
+    precision : {"float32", "bfloat16"}
+        Of the network's numbers, as far as can be told beforehand: bfloat16 that was
+        not asked for is checked against float32 when the work is prepared, once.
     tile : int
         Pixels a side that the network computes at a time, on `grid`.
     batch : int
@@ -74,6 +79,7 @@ class Plan(Extent):
     description: ModelDescription
     settings: SegmentSettings
     device: Device
+    precision: str
     tile: int
     batch: int
     n_tiles: int
@@ -86,7 +92,7 @@ class Plan(Extent):
         None while the pace of this machine is unknown
         (`napari_unetic.maps.pace.measure_pace`).
         """
-        pace = PACES.of(network_work(self.description, self.device))
+        pace = PACES.of(network_work(self.description, self.device, self.precision))
         decode = PACES.of(DECODE)
         if pace is None or decode is None:
             return None
@@ -123,6 +129,8 @@ class Plan(Extent):
         if self.seconds is not None:
             parts.append(f"about {_duration(self.seconds)}")
         parts.append(f"{max(self.bytes / 1e9, 0.1):.1f} GB")
+        if self.precision != "float32":
+            parts.append(self.precision)
         return ", ".join([*parts, self.device.reason])
 
 
@@ -163,9 +171,10 @@ def plan_work(
     spec, grid, part = description.network, extent.grid, extent.map_box
     kept = _kept_bytes(spec, extent, source.name)
     room = _room(device, kept)
-    tile = fitting_tile(grid, part, spec, room, settings.tile)
+    banded = runs_banded(spec, device)
+    tile = fitting_tile(grid, part, spec, room, settings.tile, is_banded=banded)
     n_pixels = largest_read(grid, part, tile, spec)
-    computing = network_bytes(spec, n_pixels)
+    computing = network_bytes(spec, n_pixels, is_banded=banded)
     on_host = window_bytes(spec, n_pixels) + computing * (device.name == "cpu")
     rows, columns = (cover(grid[k], tile, spec.tile_rule, part[k]) for k in range(2))
     return Plan(
@@ -178,6 +187,7 @@ def plan_work(
         description=description,
         settings=settings,
         device=device,
+        precision=expected_precision(settings.precision, description, device),
         tile=tile,
         batch=_batch(device, room // computing),
         n_tiles=len(extent.planes) * len(rows) * len(columns),

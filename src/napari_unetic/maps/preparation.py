@@ -18,11 +18,17 @@ from napari_unetic.image.normalise import Normalisation, fit_normalisation
 from napari_unetic.image.tiles import Tile, tiles
 from napari_unetic.maps.ladder import Rung, step_down
 from napari_unetic.maps.memory import fitting_tile, free_on_host
-from napari_unetic.maps.network import forget_networks, network_on, run_network
+from napari_unetic.maps.network import (
+    forget_networks,
+    network_on,
+    run_network,
+    runs_banded,
+)
 from napari_unetic.maps.pace import PACES, network_work
+from napari_unetic.maps.precision import Precision, choose_precision
 from napari_unetic.maps.view import PlaneView
 from napari_unetic.model.registry import load_model
-from napari_unetic.networks.device import empty_cache, is_out_of_memory
+from napari_unetic.networks.device import choose_device, empty_cache, is_out_of_memory
 from napari_unetic.provenance import software_versions
 from napari_unetic.steps import Step, Steps
 
@@ -47,6 +53,8 @@ class Preparation:
         That fitting took.
     rung : Rung
         How the network runs by now; it takes less memory once that ran out.
+    precision : Precision
+        Of the network's numbers on the device of the rung, and why.
     notices : list of str
         What was met so far that the user should read.
     """
@@ -56,6 +64,7 @@ class Preparation:
     normalisation: Normalisation
     seconds: float
     rung: Rung
+    precision: Precision
     notices: list[str] = field(default_factory=list)
     _is_warm: bool = False
 
@@ -134,7 +143,7 @@ class Preparation:
         device = self.rung.device
         top, left = (part.start for part in self.plan.map_box)
         try:
-            network = network_on(self.model, device)
+            network = network_on(self.model, device, self.precision.name)
             windows = np.stack([view.window(tile) for tile in batch])
             started = time.perf_counter()
             found = run_network(network, windows, device)
@@ -153,7 +162,8 @@ class Preparation:
         if self._is_warm or device.name == "cpu":
             # The first run on a GPU starts it, which no later one does.
             n_pixels = windows.size / windows.shape[1]
-            work = network_work(self.plan.description, device)
+            description, precision = self.plan.description, self.precision.name
+            work = network_work(description, device, precision)
             PACES.learn(work, n_pixels / 1e6, seconds)
         self._is_warm = True
         self._note_no_numbers(view)
@@ -173,7 +183,14 @@ class Preparation:
         spec = plan.description.network
         # What failed is still held by its error until this runs.
         gc.collect()
-        host_tile = fitting_tile(plan.grid, plan.map_box, spec, free_on_host() // 2)
+        cpu = choose_device("cpu")
+        host_tile = fitting_tile(
+            plan.grid,
+            plan.map_box,
+            spec,
+            free_on_host() // 2,
+            is_banded=runs_banded(spec, cpu),
+        )
         failed = replace(self.rung, batch=batch)
         lower = step_down(failed, spec, min(plan.tile, host_tile))
         if lower is None:
@@ -186,6 +203,9 @@ class Preparation:
         if self.rung.device != device:
             forget_networks()
             self._is_warm = False
+            wanted = plan.settings.precision
+            self.precision = choose_precision(wanted, self.model, self.rung.device)
+            self.notices.extend(self.precision.notices)
         empty_cache(device.torch)
         return notice
 
@@ -210,7 +230,8 @@ class Preparation:
             },
             "device": self.rung.device.name,
             "device_reason": self.rung.device.reason,
-            "precision": "float32",
+            "precision": self.precision.name,
+            "precision_reason": self.precision.reason,
             "software": software_versions(),
         }
 
@@ -248,10 +269,14 @@ def prepare(plan: Plan, model: str | Path | Model) -> Preparation:
         channel=plan.settings.channel,
         spec=plan.description.normalisation,
     )
+    seconds = time.perf_counter() - started
+    precision = choose_precision(plan.settings.precision, loaded, plan.device)
     return Preparation(
         plan=plan,
         model=loaded,
         normalisation=normalisation,
-        seconds=time.perf_counter() - started,
+        seconds=seconds,
         rung=Rung(plan.device, plan.tile, plan.batch),
+        precision=precision,
+        notices=list(precision.notices),
     )

@@ -102,13 +102,18 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(part in text for part in _NO_ROOM)
 
 
+def is_started(device: torch.device) -> bool:
+    """Whether a CUDA device runs something already."""
+    ask = getattr(torch.cuda, "is_initialized", bool)
+    return device.type == "cuda" and bool(ask())
+
+
 def free_on(device: torch.device) -> int | None:
     """Return the bytes free on a GPU, or None where that cannot be told at no cost.
 
     Asking a GPU that nothing runs on yet would start it, which takes a second.
     """
-    is_started = getattr(torch.cuda, "is_initialized", bool)
-    if device.type == "cuda" and is_started():
+    if is_started(device):
         return int(torch.cuda.mem_get_info(device)[0])
     return None
 

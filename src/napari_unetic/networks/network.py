@@ -77,7 +77,11 @@ class Network(nn.Module):
         """
         if self.spec.stem > 1:
             x = functional.pixel_unshuffle(x, self.spec.stem)  # (B, 4C, Y/2, X/2)
-        x = self.head(self.body(x))
+        return self.maps_of(self.body(x))
+
+    def maps_of(self, x: Tensor) -> Tensor:
+        """Return the logits that the head makes of what `body` returns."""
+        x = self.head(x)
         if self.spec.stem > 1:
             x = functional.pixel_shuffle(x, self.spec.stem)
         return x

@@ -100,11 +100,11 @@ class UNet(Network):
             skip = skips.pop() if skips else None
             if self.gates:
                 skip = self.gates[k](skip, x)
-            x = block(self._joined(skip, up(x)))
+            x = block(self.joined(skip, up(x)))
         return x
 
-    def _joined(self, skip: Tensor | None, x: Tensor) -> Tensor:
-        """Bring a skip and what came up together."""
+    def joined(self, skip: Tensor | None, x: Tensor) -> Tensor:
+        """Return a skip and what came up together, as a decoder block takes them."""
         if skip is None:
             return x
         skip = _centre(skip, x)

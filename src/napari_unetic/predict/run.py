@@ -43,6 +43,7 @@ def segment(
     drop_border: bool = False,
     link: bool = False,
     device: str = "auto",
+    precision: str = "auto",
     tile: int | None = None,
     keep_maps: bool = False,
 ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[np.float32]]:
@@ -86,6 +87,9 @@ def segment(
         Give objects of neighbouring planes that overlap one number.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network runs.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network's numbers. ``auto`` takes bfloat16 where processor or GPU have it
+        in hardware and it was found to give the same objects as float32.
     tile : int, optional
         Pixels a side that the network computes at a time; by free memory if None. It
         changes memory and time, not the result.
@@ -129,6 +133,7 @@ def segment(
             drop_border=drop_border,
             link=link,
             device=device,
+            precision=precision,
             tile=tile,
         )
     )

@@ -53,6 +53,7 @@ class Validation:
                 model,
                 diameter=model.description.working_diameter_px,
                 device=self.device,
+                precision="float32",
             )
             found = drain(steps)
             reviewed = pair.reviewed(truth.shape)

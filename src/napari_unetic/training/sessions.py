@@ -400,7 +400,9 @@ def _tuned_steps(
     truths: list[NDArray[np.int32]] = []
     areas: list[NDArray[np.bool_] | None] = []
     settings = segment_settings(
-        diameter=model.description.working_diameter_px, device=device
+        diameter=model.description.working_diameter_px,
+        device=device,
+        precision="float32",
     )
     for k, pair in enumerate(pairs, start=1):
         image, truth = pair.read()

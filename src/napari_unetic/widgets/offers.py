@@ -123,7 +123,7 @@ class Controls:
         Of the image, None for all of it.
     channel, diameter, sensitivity, splitting, smallest, fill_holes, drop_border
         As `SegmentSettings` has them.
-    link, device, tile
+    link, device, precision, tile
         As `SegmentSettings` has them.
     """
 
@@ -139,6 +139,7 @@ class Controls:
     drop_border: bool = False
     link: bool = False
     device: str = "auto"
+    precision: str = "auto"
     tile: int | None = None
 
     def settings(self, choices: Offer) -> SegmentSettings:

@@ -254,6 +254,7 @@ def segment_layer(
     drop_border: bool = False,
     link: bool = False,
     device: str = "auto",
+    precision: str = "auto",
     tile: int | None = None,
 ) -> Labels:
     """Segment an image layer; return a layer of labels that lies on it.
@@ -296,6 +297,8 @@ def segment_layer(
         Give objects of neighbouring planes that overlap one number.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network runs.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the network's numbers, as for `napari_unetic.segment`.
     tile : int, optional
         Side of a tile in pixels; by free memory if None.
 
@@ -334,6 +337,7 @@ def segment_layer(
         drop_border=drop_border,
         link=link,
         device=device,
+        precision=precision,
         tile=tile,
     )
     loaded = load_model(model)

@@ -65,6 +65,8 @@ MAPS_TIP = (
     "objects, and depth in an object."
 )
 
+PRECISIONS = ("auto", "float32", "bfloat16")
+
 NEW_LAYER = "new"
 UPDATE = "update"
 
@@ -191,6 +193,7 @@ class MoreSection(Fold):
         self.planes = PlaneChoice(self)
         self.link = QCheckBox(title("link"), self)
         self.device = Choice(self)
+        self.precision = Choice(self)
         self.tile = WholeNumber(self, "by memory", lowest=1, highest=MAX_PX, step=64)
         self.output = Choice(self)
         self.maps = QCheckBox("Add the maps", self)
@@ -202,6 +205,7 @@ class MoreSection(Fold):
             self.region,
             self.planes,
             self.device,
+            self.precision,
             self.tile,
             self.output,
             self.maps,
@@ -224,12 +228,14 @@ class MoreSection(Fold):
         form.row("Planes", self.planes, PLANES_TIP)
         form.check(self.link, tip("link"))
         form.row(title("device"), self.device, tip("device"))
+        form.row(title("precision"), self.precision, tip("precision"))
         form.row(title("tile"), self.tile, tip("tile"))
         form.row("Output", self.output, OUTPUT_TIP)
         form.check(self.maps, MAPS_TIP)
         explain(self.diameter, tip("diameter"))
         explain(self.measure, MEASURE_TIP)
         self.device.offer(["auto"], ["auto"])
+        self.precision.offer(PRECISIONS, PRECISIONS)
         self.show_output("")
 
     def show_offer(self, offer: Offer) -> None:

@@ -168,6 +168,7 @@ class SegmentForm(QWidget):
             region=self._region(layer, letters),
             diameter=more.diameter.number,
             device=more.device.value,
+            precision=more.precision.value,
             tile=more.tile.number,
             **self._threshold_values(),
         ).settings(self._offer)
@@ -185,6 +186,7 @@ class SegmentForm(QWidget):
         more.region.fix(values.region)
         more.diameter.number = values.diameter
         more.device.choose(values.device)
+        more.precision.choose(values.precision)
         more.tile.number = values.tile
         more.link.setChecked(values.link)
         self.sensitivity.value = values.sensitivity
