@@ -20,6 +20,7 @@ SMALLEST_TILE_PX = 64
 """Below this nearly all that is computed is overlap."""
 
 _FLOAT = 4
+_BYTES = {"float32": _FLOAT, "bfloat16": 2}
 _HELD = {"plain": 5, "residual": 6, "dense": 9}
 """Values a filter and pixel that a block of the decoder holds: what came up, the same
 joined to the skip (twice as many), and what a convolution and its activation return;
@@ -38,12 +39,30 @@ _DECODE_BYTES = 30
 """Bytes a pixel that decoding takes besides the maps, at its peak (25 measured)."""
 
 
+LARGEST_WHOLE_PX = 16_000_000
+"""Planes of more pixels are decoded in bands."""
+
+BAND_PX = 4_000_000
+"""Pixels of a band, less what it shares with its neighbours."""
+
+
+def is_decoded_whole(n_pixels: int) -> bool:
+    """Whether a plane of so many pixels is decoded in one piece."""
+    return n_pixels <= LARGEST_WHOLE_PX
+
+
 def free_on_host() -> int:
     """Return the bytes of memory that programs can take without swapping."""
     return int(psutil.virtual_memory().available)
 
 
-def network_bytes(spec: NetworkSpec, n_pixels: int, *, is_banded: bool = False) -> int:
+def network_bytes(
+    spec: NetworkSpec,
+    n_pixels: int,
+    *,
+    is_banded: bool = False,
+    precision: str = "float32",
+) -> int:
     """Return about how many bytes the network takes while it runs.
 
     Parameters
@@ -55,6 +74,8 @@ def network_bytes(spec: NetworkSpec, n_pixels: int, *, is_banded: bool = False) 
     is_banded : bool
         Whether it runs band by band (`napari_unetic.networks.banded`): then only what
         levels pass on to each other is whole.
+    precision : {"float32", "bfloat16"}
+        Of what it computes.
 
     Returns
     -------
@@ -62,8 +83,9 @@ def network_bytes(spec: NetworkSpec, n_pixels: int, *, is_banded: bool = False) 
         The largest sum of the tensors that are alive at a time and what convolutions
         need besides. Networks that pad nothing take up to half of it.
     """
+    size = _BYTES[precision]
     if is_banded:
-        return _banded_bytes(spec, n_pixels)
+        return _banded_bytes(spec, n_pixels, size)
     held = _HELD[spec.block] + (spec.up == "nearest")
     if spec.kind == "unet++":
         # All nodes of a level wait for the last one, which takes them joined.
@@ -73,15 +95,16 @@ def network_bytes(spec: NetworkSpec, n_pixels: int, *, is_banded: bool = False) 
         peak = max(peak, skips + held * width / 4**level)
         skips += width / 4**level
     values = spec.in_channels + peak / spec.stem**2
-    return int(_FLOAT * n_pixels * values * _SCRATCH)
+    return int(size * n_pixels * values * _SCRATCH)
 
 
-def _banded_bytes(spec: NetworkSpec, n_pixels: int) -> int:
+def _banded_bytes(spec: NetworkSpec, n_pixels: int, size: int) -> int:
     """Return the bytes of skips, pooled skips, two levels' results, logits and maps."""
     skips = sum(width / 4**level for level, width in enumerate(spec.widths))
     whole = 1.5 * skips + spec.widths[min(1, spec.depth)] / 4
-    values = spec.in_channels + whole / spec.stem**2 + 2 * spec.out_channels
-    return int(_FLOAT * n_pixels * values) + _BANDS_BYTES
+    values = spec.in_channels + whole / spec.stem**2 + spec.out_channels
+    maps = _FLOAT * spec.out_channels
+    return int(n_pixels * (size * values + maps)) + _BANDS_BYTES
 
 
 def window_bytes(spec: NetworkSpec, n_pixels: int) -> int:
@@ -91,7 +114,9 @@ def window_bytes(spec: NetworkSpec, n_pixels: int) -> int:
 
 def decode_bytes(n_pixels: int) -> int:
     """Return about how many bytes decoding a plane takes besides its maps."""
-    return _DECODE_BYTES * n_pixels
+    if is_decoded_whole(n_pixels):
+        return _DECODE_BYTES * n_pixels
+    return _DECODE_BYTES * 2 * BAND_PX
 
 
 def largest_read(
@@ -125,6 +150,7 @@ def fitting_tile(
     wanted: int | None = None,
     *,
     is_banded: bool = False,
+    precision: str = "float32",
 ) -> int:
     """Return the side of the tiles in which a plane is computed.
 
@@ -136,7 +162,7 @@ def fitting_tile(
         Bytes that the network may take.
     wanted : int, optional
         The side asked for, whatever is free.
-    is_banded : bool
+    is_banded, precision
         As for `network_bytes`.
 
     Returns
@@ -156,7 +182,9 @@ def fitting_tile(
     while True:
         tile = _on_stride(max(SMALLEST_TILE_PX, -(-longest // cuts)), spec)
         n_pixels = largest_read(grid, box, tile, spec)
-        n_bytes = network_bytes(spec, n_pixels, is_banded=is_banded)
+        n_bytes = network_bytes(
+            spec, n_pixels, is_banded=is_banded, precision=precision
+        )
         n_bytes += window_bytes(spec, n_pixels)
         is_fit = n_pixels <= largest and n_bytes <= free
         if is_fit or tile <= _on_stride(SMALLEST_TILE_PX, spec):

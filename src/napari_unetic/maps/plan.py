@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import check_channels
 from napari_unetic.image.source import ArrayLike, Image, as_image
 from napari_unetic.image.tiles import cover
+from napari_unetic.maps.beside import may_work_beside
 from napari_unetic.maps.extent import Extent, find_extent, size_of
 from napari_unetic.maps.memory import (
     FIXED_BYTES,
     decode_bytes,
     fitting_tile,
     free_on_host,
+    is_decoded_whole,
     largest_read,
     network_bytes,
     window_bytes,
@@ -28,7 +30,6 @@ from napari_unetic.networks.device import Device, choose_device, free_on
 
 if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
-    from napari_unetic.networks.spec import NetworkSpec
     from napari_unetic.settings import SegmentSettings
 
 LARGEST_BATCH = 8
@@ -42,6 +43,7 @@ resampling, of what comes in and what goes out; fitting the normalisation."""
 MEASURE_PER_DECODE = 0.2
 """Time that measuring takes, as a part of that of decoding."""
 
+_USUAL_TILE_PX = 2048
 _UNKNOWN_GPU_BYTES = 4_000_000_000
 _BYTES_PER_LABEL = _BYTES_PER_VALUE = 4
 
@@ -71,6 +73,8 @@ class Plan(Extent):
         Tiles that it computes at a time.
     n_tiles : int
         Tiles of all planes.
+    keeps_maps : bool
+        Whether the maps of all planes are kept with the result.
     bytes : int
         Expected peak of memory above the image, on the host.
     """
@@ -83,6 +87,7 @@ class Plan(Extent):
     tile: int
     batch: int
     n_tiles: int
+    keeps_maps: bool
     bytes: int
 
     @property
@@ -134,8 +139,19 @@ class Plan(Extent):
         return ", ".join([*parts, self.device.reason])
 
 
+class _How(TypedDict):
+    """How the network runs, as far as its memory depends on it."""
+
+    is_banded: bool
+    precision: str
+
+
 def plan_work(
-    image: Image | ArrayLike, description: ModelDescription, settings: SegmentSettings
+    image: Image | ArrayLike,
+    description: ModelDescription,
+    settings: SegmentSettings,
+    *,
+    keep_maps_bytes: int = 0,
 ) -> Plan:
     """Check that image, model and settings fit, and say what will happen.
 
@@ -147,6 +163,8 @@ def plan_work(
         Of the model; its weights are not needed.
     settings : SegmentSettings
         All settings.
+    keep_maps_bytes : int
+        The maps are kept with the result if they take no more bytes than this.
 
     Returns
     -------
@@ -169,14 +187,24 @@ def plan_work(
     extent = find_extent(source, description, settings)
     device = choose_device(settings.device)
     spec, grid, part = description.network, extent.grid, extent.map_box
-    kept = _kept_bytes(spec, extent, source.name)
-    room = _room(device, kept)
-    banded = runs_banded(spec, device)
-    tile = fitting_tile(grid, part, spec, room, settings.tile, is_banded=banded)
+    maps_bytes = spec.out_channels * math.prod(extent.map_shape) * _BYTES_PER_VALUE
+    is_kept = len(extent.planes) * maps_bytes <= keep_maps_bytes
+    labels = len(extent.planes) * math.prod(size_of(extent.box)) * _BYTES_PER_LABEL
+    kept = labels + is_kept * len(extent.planes) * maps_bytes
+    if not is_kept:
+        kept += _passing_bytes(extent, maps_bytes, settings.tile or _USUAL_TILE_PX)
+    room = _room(device, kept, source.name)
+    precision = expected_precision(settings.precision, description, device)
+    how: _How = {"is_banded": runs_banded(spec, device), "precision": precision}
+    tile = fitting_tile(grid, part, spec, room, settings.tile, **how)
     n_pixels = largest_read(grid, part, tile, spec)
-    computing = network_bytes(spec, n_pixels, is_banded=banded)
+    computing = network_bytes(spec, n_pixels, **how)
     on_host = window_bytes(spec, n_pixels) + computing * (device.name == "cpu")
     rows, columns = (cover(grid[k], tile, spec.tile_rule, part[k]) for k in range(2))
+    is_whole = is_decoded_whole(extent.n_decoded)
+    n_decodings = len(extent.planes) * (1 if is_whole else len(rows))
+    is_beside = may_work_beside(device) and n_decodings > 1
+    both = on_host, decode_bytes(extent.n_decoded)
     return Plan(
         planes=extent.planes,
         box=extent.box,
@@ -187,34 +215,40 @@ def plan_work(
         description=description,
         settings=settings,
         device=device,
-        precision=expected_precision(settings.precision, description, device),
+        precision=precision,
         tile=tile,
         batch=_batch(device, room // computing),
         n_tiles=len(extent.planes) * len(rows) * len(columns),
-        bytes=FIXED_BYTES + kept + max(on_host, decode_bytes(extent.n_decoded)),
+        keeps_maps=is_kept,
+        bytes=FIXED_BYTES + kept + (sum(both) if is_beside else max(both)),
     )
 
 
-def _kept_bytes(spec: NetworkSpec, extent: Extent, name: str) -> int:
-    """Return the bytes of what is there from beginning to end: labels, maps."""
-    labels = len(extent.planes) * math.prod(size_of(extent.box)) * _BYTES_PER_LABEL
-    maps = spec.out_channels * math.prod(extent.map_shape) * _BYTES_PER_VALUE
-    kept, free = labels + maps, free_on_host()
+def _passing_bytes(extent: Extent, maps_bytes: int, tile: int) -> int:
+    """Return the most bytes of maps that are there at a time where none are kept.
+
+    Of a plane that is decoded in bands these are two rows of tiles, one of them being
+    decoded; of smaller ones a whole plane, and the next one.
+    """
+    if is_decoded_whole(extent.n_decoded):
+        return min(2, len(extent.planes)) * maps_bytes
+    n_strips = max(1, extent.map_shape[0] // tile)
+    return min(2, n_strips) * maps_bytes // n_strips
+
+
+def _room(device: Device, kept: int, name: str) -> int:
+    """Return the bytes that the network may take: half of what is left."""
+    free = free_on_host()
     if kept > free:
         raise UneticError(
             f"Expected maps and labels that fit into the free memory "
             f"({free / 1e9:.1f} GB), got {kept / 1e9:.1f} GB for {name}; choose a "
             "region or a plane."
         )
-    return kept
-
-
-def _room(device: Device, kept: int) -> int:
-    """Return the bytes that the network may take: half of what is left."""
     if device.name == "cpu":
-        return max(free_on_host() - kept, 0) // 2
-    free = free_on(device.torch)
-    return (_UNKNOWN_GPU_BYTES if free is None else free) // 2
+        return (free - kept) // 2
+    on_gpu = free_on(device.torch)
+    return (_UNKNOWN_GPU_BYTES if on_gpu is None else on_gpu) // 2
 
 
 def _batch(device: Device, n_fitting: int) -> int:

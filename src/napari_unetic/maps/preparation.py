@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.normalise import Normalisation, fit_normalisation
-from napari_unetic.image.tiles import Tile, tiles
+from napari_unetic.image.tiles import Span, Tile, tiles
+from napari_unetic.maps.beside import Beside, may_work_beside
 from napari_unetic.maps.ladder import Rung, step_down
 from napari_unetic.maps.memory import fitting_tile, free_on_host
 from napari_unetic.maps.network import (
@@ -25,8 +26,8 @@ from napari_unetic.maps.network import (
     runs_banded,
 )
 from napari_unetic.maps.pace import PACES, network_work
-from napari_unetic.maps.precision import Precision, choose_precision
-from napari_unetic.maps.view import PlaneView
+from napari_unetic.maps.precision import Precision, choose_precision, expected_precision
+from napari_unetic.maps.view import PlaneView, WindowReader
 from napari_unetic.model.registry import load_model
 from napari_unetic.networks.device import choose_device, empty_cache, is_out_of_memory
 from napari_unetic.provenance import software_versions
@@ -35,6 +36,30 @@ from napari_unetic.steps import Step, Steps
 if TYPE_CHECKING:
     from napari_unetic.maps.plan import Plan
     from napari_unetic.model.folder import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The maps of a row of tiles.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (M, Y, X), float32
+        To be filled.
+    origin : tuple of int
+        Row and column of the plane at which they begin.
+    """
+
+    maps: NDArray[np.float32]
+    origin: tuple[int, int]
+
+    def put(self, tile: Tile, result: NDArray[np.float32]) -> None:
+        """Fill in what the network has made of the window of a tile."""
+        down, across = (
+            slice(part.start - start, part.stop - start)
+            for part, start in zip(tile.write, self.origin, strict=True)
+        )
+        self.maps[:, down, across] = result[(slice(None), *tile.crop)]
 
 
 @dataclass(slots=True)
@@ -79,8 +104,7 @@ class Preparation:
         Yields
         ------
         Step
-            ``done`` of ``total`` tiles of all planes; a part of one where it had to be
-            cut smaller. With a notice, and no more done, where memory ran out.
+            As `strips_steps`.
 
         Returns
         -------
@@ -91,44 +115,121 @@ class Preparation:
         Raises
         ------
         UneticError
-            If memory is too little for even the smallest tile on the CPU.
+            As `strips_steps`.
         """
-        plan, spec = self.plan, self.plan.description.network
-        view = PlaneView(plan, self.normalisation, plane)
-        todo = list(tiles(plan.grid, plan.tile, spec.tile_rule, plan.map_box))
-        if plan.batch > 1:
-            # Only windows of one size run together; what takes most comes first, so
-            # that too little memory is found out at once.
-            todo.sort(key=lambda tile: tile.window, reverse=True)
-        done = len(todo) * plan.planes.index(plane)
-        maps = np.empty((spec.out_channels, *plan.map_shape), np.float32)
-        while todo:
-            group = self._group(todo)
-            pieces = self._pieces(group)
-            for k, piece in enumerate(pieces, start=1):
-                if not self._run(view, piece, maps):
-                    notice = self._step_down(len(piece))
-                    yield Step(done, plan.n_tiles, "tile", notice=notice)
-                    break
-                part = k / len(pieces) if k < len(pieces) else len(group)
-                yield Step(done + part, plan.n_tiles, "tile")
-            else:
-                done += len(group)
-                del todo[: len(group)]
+        maps = self.empty_maps()
+        yield from self.strips_steps(plane, lambda strip: None, maps)
         return maps
 
-    def _group(self, todo: Sequence[Tile]) -> list[Tile]:
-        """Return the tiles that run next: as many as may, all of one size."""
-        shape, next_ones = todo[0].window, todo[: self.rung.batch]
-        return list(takewhile(lambda tile: tile.window == shape, next_ones))
+    def empty_maps(self) -> NDArray[np.float32]:
+        """Return an array for the maps of a plane, for `strips_steps` to fill."""
+        n_maps = self.plan.description.network.out_channels
+        return np.empty((n_maps, *self.plan.map_shape), np.float32)
+
+    def strips_steps(
+        self,
+        plane: tuple[int, ...],
+        deliver: Callable[[NDArray[np.float32]], None],
+        into: NDArray[np.float32] | None = None,
+    ) -> Steps[None]:
+        """Run the network over one plane, and deliver its maps by rows.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            One of the plan's planes.
+        deliver : callable
+            Is given strip after strip, each of shape (M, rows, X'), float32: the maps
+            of all columns of ``plan.map_box`` and its next rows, which stay as they
+            are from then on.
+        into : ndarray of shape (M, *plan.map_shape), float32, optional
+            Filled with the maps; strips are views of it. Each has an array of its own
+            if None.
+
+        Yields
+        ------
+        Step
+            ``done`` of ``total`` tiles of all planes; a part of one where it had to be
+            cut smaller. With a notice, and no more done, where memory ran out.
+
+        Raises
+        ------
+        UneticError
+            If memory is too little for even the smallest tile on the CPU.
+        """
+        plan = self.plan
+        groups = self._groups()
+        done = sum(map(len, groups)) * plan.planes.index(plane)
+        view = PlaneView(plan, self.normalisation, plane)
+        is_threaded = len(groups) > 1 and may_work_beside(self.rung.device)
+        with Beside(is_threaded=is_threaded) as beside:
+            reader = WindowReader(view, beside)
+            strip = self._strip(groups[0][0].rows, into)
+            for group, following in zip(groups, [*groups[1:], []], strict=True):
+                yield from self._group_steps(reader, group, following, strip, done)
+                done += len(group)
+                if not following or following[0].rows != group[0].rows:
+                    deliver(strip.maps)
+                    if following:
+                        strip = self._strip(following[0].rows, into)
+
+    def _strip(self, rows: Span, into: NDArray[np.float32] | None) -> Strip:
+        """Return where the maps of a row of tiles go."""
+        down, across = self.plan.map_box
+        if into is not None:
+            maps = into[:, rows.start - down.start : rows.stop - down.start]
+        else:
+            n_maps = self.plan.description.network.out_channels
+            size = n_maps, rows.stop - rows.start, self.plan.map_shape[1]
+            maps = np.empty(size, np.float32)
+        return Strip(maps, (rows.start, across.start))
+
+    def _groups(self) -> list[list[Tile]]:
+        """Return the tiles that run together: of one row and size, as many as may."""
+        plan, n = self.plan, self.rung.batch
+        cuts = tiles(
+            plan.grid, plan.tile, plan.description.network.tile_rule, plan.map_box
+        )
+        groups = []
+        for _, row in groupby(cuts, key=lambda tile: tile.rows):
+            # What takes most comes first: too little memory is found out at once.
+            largest_first = sorted(row, key=lambda tile: tile.window, reverse=n > 1)
+            for _, alike in groupby(largest_first, key=lambda tile: tile.window):
+                same = list(alike)
+                groups += [same[k : k + n] for k in range(0, len(same), n)]
+        return groups
+
+    def _group_steps(
+        self,
+        reader: WindowReader,
+        group: list[Tile],
+        following: list[Tile],
+        strip: Strip,
+        done: float,
+    ) -> Steps[None]:
+        """Run some tiles, in smaller and smaller pieces where memory is too little."""
+        while True:
+            pieces = self._pieces(group)
+            coming = [*pieces[1:], *self._pieces(following)[:1], []]
+            for k, (piece, after) in enumerate(zip(pieces, coming, strict=False), 1):
+                if not self._run(reader, piece, after, strip):
+                    notice = self._step_down(len(piece))
+                    yield Step(done, self.plan.n_tiles, "tile", notice=notice)
+                    break
+                yield Step(
+                    done + len(group) * k / len(pieces), self.plan.n_tiles, "tile"
+                )
+            else:
+                return
 
     def _pieces(self, group: list[Tile]) -> list[list[Tile]]:
-        """Return the same tiles as they are run, cut where they have become too large.
+        """Return the same tiles as they are run by now: fewer at a time, or smaller.
 
         Tiles are cut only where they already run one at a time.
         """
         if self.rung.tile >= self.plan.tile:
-            return [group]
+            n = self.rung.batch
+            return [group[k : k + n] for k in range(0, len(group), n)]
         rule = self.plan.description.network.tile_rule
         return [
             [piece]
@@ -137,14 +238,19 @@ class Preparation:
         ]
 
     def _run(
-        self, view: PlaneView, batch: list[Tile], maps: NDArray[np.float32]
+        self,
+        reader: WindowReader,
+        batch: list[Tile],
+        after: list[Tile],
+        strip: Strip,
     ) -> bool:
         """Write the maps of some tiles; False if memory was too little."""
         device = self.rung.device
-        top, left = (part.start for part in self.plan.map_box)
         try:
             network = network_on(self.model, device, self.precision.name)
-            windows = np.stack([view.window(tile) for tile in batch])
+            windows = reader.read(batch)
+            if after:
+                reader.expect(after)
             started = time.perf_counter()
             found = run_network(network, windows, device)
             seconds = time.perf_counter() - started
@@ -153,12 +259,7 @@ class Preparation:
                 raise
             return False
         for tile, result in zip(batch, found, strict=True):
-            rows, columns = tile.rows, tile.columns
-            maps[
-                :,
-                rows.start - top : rows.stop - top,
-                columns.start - left : columns.stop - left,
-            ] = result[(slice(None), *tile.crop)]
+            strip.put(tile, result)
         if self._is_warm or device.name == "cpu":
             # The first run on a GPU starts it, which no later one does.
             n_pixels = windows.size / windows.shape[1]
@@ -166,15 +267,15 @@ class Preparation:
             work = network_work(description, device, precision)
             PACES.learn(work, n_pixels / 1e6, seconds)
         self._is_warm = True
-        self._note_no_numbers(view)
+        self._note_no_numbers(reader)
         return True
 
-    def _note_no_numbers(self, view: PlaneView) -> None:
+    def _note_no_numbers(self, reader: WindowReader) -> None:
         notice = (
             f"{self.plan.image.name}: not-a-number and infinite values are read as "
             "background."
         )
-        if view.met_no_numbers and notice not in self.notices:
+        if reader.met_no_numbers and notice not in self.notices:
             self.notices.append(notice)
 
     def _step_down(self, batch: int) -> str:
@@ -190,6 +291,9 @@ class Preparation:
             spec,
             free_on_host() // 2,
             is_banded=runs_banded(spec, cpu),
+            precision=expected_precision(
+                plan.settings.precision, plan.description, cpu
+            ),
         )
         failed = replace(self.rung, batch=batch)
         lower = step_down(failed, spec, min(plan.tile, host_tile))

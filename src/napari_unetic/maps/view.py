@@ -13,6 +13,9 @@ from napari_unetic.image.resample import needed, resample
 from napari_unetic.image.tiles import Tile, reflected
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from napari_unetic.maps.beside import Beside
     from napari_unetic.maps.plan import Plan
 
 _BAND_PX = 4_000_000
@@ -97,3 +100,40 @@ class PlaneView:
         if window.dtype.kind == "f" and not self.met_no_numbers:
             self.met_no_numbers = not is_number(window).all()
         return self._normalisation.apply(window)
+
+
+class WindowReader:
+    """Windows of a plane for one batch of tiles after the other.
+
+    Parameters
+    ----------
+    view : PlaneView
+        What they are read from.
+    beside : Beside
+        What reads a batch ahead, while the network runs on the one before.
+    """
+
+    def __init__(self, view: PlaneView, beside: Beside):
+        self._view = view
+        self._beside = beside
+        self._expected: tuple[list[Tile], Future[NDArray[np.float32]]] | None = None
+
+    @property
+    def met_no_numbers(self) -> bool:
+        """Whether there were values that are no numbers."""
+        return self._view.met_no_numbers
+
+    def expect(self, batch: list[Tile]) -> None:
+        """Begin to read the windows of tiles that will be asked for next, if beside."""
+        if self._beside.is_threaded and batch != (self._expected or [None])[0]:
+            self._expected = batch, self._beside.start(lambda: self._stack(batch))
+
+    def read(self, batch: list[Tile]) -> NDArray[np.float32]:
+        """Return the windows of some tiles, of shape (B, C, Y, X), all of one size."""
+        expected, self._expected = self._expected, None
+        if expected is not None and expected[0] == batch:
+            return expected[1].result()
+        return self._stack(batch)
+
+    def _stack(self, batch: list[Tile]) -> NDArray[np.float32]:
+        return np.stack([self._view.window(tile) for tile in batch])

@@ -54,7 +54,7 @@ def decode_again_steps(
     assembly, planes = Assembly(kept.plan, settings), kept.plan.planes
     for n_done, plane in enumerate(planes):
         yield Step(n_done, len(planes), "decoding")
-        assembly.add(plane, kept.maps[plane])
+        assembly.decoder(plane).take(kept.maps[plane])
     seconds = time.perf_counter() - started
     return assembly.result(seconds, kept.provenance, kept.notices, kept)
 

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from napari_unetic.image.writing import label_dtype
 from napari_unetic.instances.link import link
-from napari_unetic.predict.planes import decode_plane
+from napari_unetic.predict.bands import PlaneDecoder
 from napari_unetic.predict.result import Segmentation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_unetic.maps.plan import Plan
+    from napari_unetic.predict.planes import Objects
     from napari_unetic.predict.result import KeptMaps
     from napari_unetic.settings import SegmentSettings
 
@@ -42,20 +43,35 @@ class Assembly:
         self._scores: list[NDArray[np.float32]] = []
         self._n_objects = 0
 
-    def add(self, plane: tuple[int, ...], maps: NDArray[np.float32]) -> None:
-        """Decode the maps of one plane and put its objects in their place."""
-        objects = decode_plane(maps, self._plan, self._settings)
-        found, before = objects.labels, self._n_objects
+    def decoder(self, plane: tuple[int, ...]) -> PlaneDecoder:
+        """Return what takes the maps of a plane and puts its objects in their place."""
+
+        def put(rows: slice, objects: Objects) -> None:
+            self._add(plane, rows, objects)
+
+        return PlaneDecoder(self._plan, self._settings, put)
+
+    def _add(self, plane: tuple[int, ...], rows: slice, objects: Objects) -> None:
+        """Put objects of rows of the box where no others are yet."""
+        starts = (part.start for part in self.extent)
+        at = tuple(i - start for i, start in zip(plane, starts, strict=False))
+        is_free = None
+        if rows.start > 0:
+            is_free = (objects.labels > 0) & (self.labels[at][rows] == 0)
+            objects = objects.only(_met(objects, is_free))
+        before = self._n_objects
         self._n_objects += objects.scores.size
         self._scores.append(objects.scores)
         dtype = label_dtype(self._n_objects)
         if dtype.itemsize > self.labels.itemsize:
             self.labels = self.labels.astype(dtype)
+        found, place = objects.labels, self.labels[at][rows]
         if before:
-            np.add(found, before, out=found, where=found > 0)
-        starts = (part.start for part in self.extent)
-        at = tuple(i - start for i, start in zip(plane, starts, strict=False))
-        self.labels[at] = found
+            found = np.where(found > 0, found + np.int32(before), 0)
+        if is_free is None:
+            place[...] = found
+        else:
+            np.copyto(place, found, where=is_free, casting="unsafe")
 
     def result(
         self,
@@ -103,6 +119,13 @@ class Assembly:
         own = self._plan.description.decoding
         decoding = self._settings.decoding(own, self._plan.zoom)
         return {**self._settings.changed(), "decoding": decoding.model_dump()}
+
+
+def _met(objects: Objects, where: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which objects have a pixel somewhere."""
+    is_met = np.zeros(objects.scores.size + 1, np.bool_)
+    is_met[objects.labels[where]] = True
+    return is_met
 
 
 def _joined(

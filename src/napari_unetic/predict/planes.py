@@ -41,11 +41,26 @@ class Objects:
     labels: NDArray[np.int32]
     scores: NDArray[np.float32]
 
+    def only(self, kept: NDArray[np.bool_]) -> Objects:
+        """Return some of the objects, numbered anew in the same order.
+
+        Parameters
+        ----------
+        kept : ndarray of shape (n + 1,), bool
+            Of label 0, which counts for nothing, and of objects 1 to n.
+        """
+        if kept[1:].all():
+            return self
+        kept = kept.copy()
+        kept[0] = False
+        number = (np.cumsum(kept) * kept).astype(np.int32)
+        return Objects(number[self.labels], self.scores[kept[1:]])
+
 
 def decode_plane(
     maps: NDArray[np.float32], plan: Plan, settings: SegmentSettings
 ) -> Objects:
-    """Return the objects of a plane, and take in how long that took.
+    """Return the objects of a plane in one piece, and take in how long that took.
 
     Parameters
     ----------
@@ -63,9 +78,14 @@ def decode_plane(
     """
     started = time.perf_counter()
     objects = decode_box(maps, plan, settings, plan.box, plan.map_box)
-    if plan.decode_megapixels >= _TELLING_MEGAPIXELS:
-        PACES.learn(DECODE, plan.decode_megapixels, time.perf_counter() - started)
+    learn_pace(plan, time.perf_counter() - started)
     return objects
+
+
+def learn_pace(plan: Plan, seconds: float) -> None:
+    """Take in how long decoding a plane of a plan took."""
+    if plan.decode_megapixels >= _TELLING_MEGAPIXELS:
+        PACES.learn(DECODE, plan.decode_megapixels, seconds)
 
 
 def decode_box(
@@ -96,30 +116,42 @@ def decode_box(
         At the size of the image. Objects that touch its edge are left out, where the
         settings say so, and objects with less than half their area in the region.
     """
-    found, scores = _decoded(maps, plan, settings, box, map_box)
-    kept = np.ones(scores.size + 1, np.bool_)
+    objects = decode_all(maps, plan, settings, box, map_box)
+    return wanted(objects, plan, settings, box)
+
+
+def wanted(
+    objects: Objects, plan: Plan, settings: SegmentSettings, box: Box
+) -> Objects:
+    """Return the objects less those that the settings leave out.
+
+    Parameters
+    ----------
+    objects : Objects
+        Of `box`.
+    plan, settings, box
+        As for `decode_box`.
+    """
+    kept = np.ones(objects.scores.size + 1, np.bool_)
     if settings.drop_border:
-        kept[_at_edge(found, box, plan.image.shape_yx)] = False
+        kept[_at_edge(objects.labels, box, plan.image.shape_yx)] = False
     if settings.region is not None:
-        kept &= _in_region(found, settings.region, box, kept.size)
-    kept[0] = False
-    if kept[1:].all():
-        return Objects(found, scores)
-    number = (np.cumsum(kept) * kept).astype(np.int32)
-    return Objects(number[found], scores[kept[1:]])
+        kept &= _in_region(objects.labels, settings.region, box, kept.size)
+    return objects.only(kept)
 
 
-def _decoded(
+def decode_all(
     maps: NDArray[np.float32],
     plan: Plan,
     settings: SegmentSettings,
     box: Box,
     map_box: Box,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Decode on the finer of the two grids; return labels at the image's size.
+) -> Objects:
+    """Return all objects of a part of a plane, at its edges also parts of objects.
 
-    Maps are smooth and can be magnified; labels magnified would be blocks, and the
-    narrow contacts between objects would not survive maps made smaller.
+    Decoded on the finer of the two grids. Maps are smooth and can be magnified; labels
+    magnified would be blocks, and the narrow contacts between objects would not survive
+    maps made smaller. The parameters are those of `decode_box`.
     """
     grid, shape, origin = plan.grid, plan.image.shape_yx, origin_of(map_box)
     spec = settings.decoding(plan.description.decoding, plan.zoom)
@@ -132,14 +164,14 @@ def _decoded(
         found = renumber(coarse, smallest_px=settings.smallest or 0)
         before = np.zeros(int(found.max(initial=0)) + 1, np.intp)
         before[found.ravel()] = coarse.ravel()
-        return found, score_objects(fine, maps)[before[1:] - 1]
+        return Objects(found, score_objects(fine, maps)[before[1:] - 1])
     if grid != shape:
         maps = resample(maps, grid, shape, box, origin)
         spec = _magnified(spec, plan.zoom)
     if settings.smallest is not None:
         spec = spec.model_copy(update={"smallest_px": settings.smallest})
     found = decode(maps, spec)
-    return found, score_objects(found, maps)
+    return Objects(found, score_objects(found, maps))
 
 
 def _magnified(spec: DecodeSpec, zoom: float) -> DecodeSpec:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -64,12 +63,6 @@ class KeptMaps:
             part = resample(maps, plan.grid, shape, plan.box, origin_of(plan.map_box))
             result[plane][:, plan.box[0], plan.box[1]] = part
         return result
-
-
-def map_bytes(plan: Plan) -> int:
-    """Return the bytes that the maps of all planes of a plan take."""
-    n_values = plan.description.network.out_channels * math.prod(plan.map_shape)
-    return len(plan.planes) * n_values * np.dtype(np.float32).itemsize
 
 
 def origin_of(box: tuple[slice, slice]) -> tuple[int, int]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from napari_unetic.maps import plan_work, prepare
+from napari_unetic.maps.beside import Beside, may_work_beside
 from napari_unetic.model.registry import DEFAULT_MODEL, load_model
 from napari_unetic.predict.assembly import Assembly
-from napari_unetic.predict.result import KeptMaps, Segmentation, map_bytes
+from napari_unetic.predict.result import KeptMaps, Segmentation
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from napari_unetic.image.region import Region
     from napari_unetic.image.source import ArrayLike, Image
     from napari_unetic.model.folder import Model
+    from napari_unetic.predict.bands import PlaneDecoder
 
 
 def segment(
@@ -174,24 +177,33 @@ def segment_steps(
     """
     chosen = segment_settings(**settings)
     loaded = load_model(model)
-    plan = plan_work(image, loaded.description, chosen)
+    plan = plan_work(image, loaded.description, chosen, keep_maps_bytes=keep_maps_bytes)
     started = time.perf_counter()
     work = prepare(plan, loaded)
     assembly = Assembly(plan, chosen)
     kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
-    is_kept = map_bytes(plan) <= keep_maps_bytes
-    for n_done, plane in enumerate(plan.planes, start=1):
-        maps = yield from work.maps_steps(plane)
-        done = plan.n_tiles * n_done / len(plan.planes)
-        yield Step(done, plan.n_tiles, "decoding")
-        assembly.add(plane, maps)
-        if is_kept:
-            kept[plane] = maps
+    with Beside(is_threaded=may_work_beside(plan.device)) as beside:
+        for n_done, plane in enumerate(plan.planes, start=1):
+            decoder = assembly.decoder(plane)
+            if plan.keeps_maps:
+                kept[plane] = work.empty_maps()
+            deliver = partial(_decode_beside, beside, decoder)
+            yield from work.strips_steps(plane, deliver, kept.get(plane))
+            done = plan.n_tiles * n_done / len(plan.planes)
+            yield Step(done, plan.n_tiles, "decoding")
+        beside.wait()
     provenance = work.provenance()
     notices = (*plan.image.notices, *work.notices)
     return assembly.result(
         time.perf_counter() - started,
         provenance,
         notices,
-        KeptMaps(plan, kept, provenance, notices) if is_kept else None,
+        KeptMaps(plan, kept, provenance, notices) if plan.keeps_maps else None,
     )
+
+
+def _decode_beside(
+    beside: Beside, decoder: PlaneDecoder, maps: NDArray[np.float32]
+) -> None:
+    """Have maps decoded while the network goes on."""
+    beside.follow(partial(decoder.take, maps))

@@ -42,7 +42,11 @@ class Forecast:
 
 
 def forecast(
-    layer: ImageLayer, description: ModelDescription, settings: SegmentSettings
+    layer: ImageLayer,
+    description: ModelDescription,
+    settings: SegmentSettings,
+    *,
+    keep_maps_bytes: int = 0,
 ) -> Forecast:
     """Say what segmenting a layer will take; no pixel is read.
 
@@ -54,6 +58,8 @@ def forecast(
         Of the model.
     settings : SegmentSettings
         In pixels of level 0.
+    keep_maps_bytes : int
+        As for `napari_unetic.predict.segment_steps`.
 
     Raises
     ------
@@ -70,4 +76,7 @@ def forecast(
     on_level = settings_on_level(
         settings, description, source.factors_yx, (middle[0], middle[1])
     )
-    return Forecast(source, settings, plan_work(source.image(), description, on_level))
+    plan = plan_work(
+        source.image(), description, on_level, keep_maps_bytes=keep_maps_bytes
+    )
+    return Forecast(source, settings, plan)

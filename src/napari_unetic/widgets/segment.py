@@ -175,7 +175,12 @@ class SegmentWidget(SegmentForm):
             if entry is None:
                 raise UneticError(LOADING if self._lookup.searching else NO_MODEL)
             self.more.show_model(entry.description)
-            plan = forecast(layer, entry.description, self.settings(layer, source))
+            plan = forecast(
+                layer,
+                entry.description,
+                self.settings(layer, source),
+                keep_maps_bytes=_room_for_maps(),
+            )
         except UneticError as error:
             problem = str(error)
         self._forecast = plan
@@ -230,7 +235,9 @@ class SegmentWidget(SegmentForm):
                 f"Expected a model that is here, got {model!r}; import it first."
             )
         layer = self.chosen_image()
-        plan = forecast(layer, entry.description, settings)
+        plan = forecast(
+            layer, entry.description, settings, keep_maps_bytes=_room_for_maps()
+        )
         self.model.choose(entry)
         self.set_controls(settings)
         self._start(plan, update=False, remark=remark)
@@ -248,7 +255,7 @@ class SegmentWidget(SegmentForm):
                 plan.source,
                 model,
                 plan.settings,
-                keep_maps_bytes=int(SHARE_FOR_MAPS * psutil.virtual_memory().available),
+                keep_maps_bytes=_room_for_maps(),
                 show_maps=self.more.maps.isChecked(),
                 target=target,
             )
@@ -353,3 +360,8 @@ class SegmentWidget(SegmentForm):
             self._measuring.cancel()
             self.report.end()
         return super().event(event)
+
+
+def _room_for_maps() -> int:
+    """Return the bytes that kept maps may take."""
+    return int(SHARE_FOR_MAPS * psutil.virtual_memory().available)

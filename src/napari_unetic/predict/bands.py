@@ -1,0 +1,187 @@
+"""Maps of a plane that come in by rows → its objects, band by band.
+
+A large plane is decoded in bands of rows, each as soon as its maps are there, and maps
+that no later band needs are let go: so memory holds a part of them at a time, and the
+network can go on meanwhile.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.image.resample import needed
+from napari_unetic.maps.extent import MARGIN_DIAMETERS
+from napari_unetic.maps.memory import BAND_PX, is_decoded_whole
+from napari_unetic.predict.planes import Objects, decode_all, learn_pace, wanted
+
+if TYPE_CHECKING:
+    from napari_unetic.maps.plan import Plan
+    from napari_unetic.settings import SegmentSettings
+
+Put: TypeAlias = Callable[[slice, Objects], None]
+"""Takes rows of the plan's box, from 0, and the objects found in them."""
+
+
+class PlaneDecoder:
+    """The decoding of one plane, whose maps come in by rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        Where the plane's maps lie in the image.
+    settings : SegmentSettings
+        How to decode; those of the plan are not looked at.
+    put : callable
+        Is given the objects of band after band. The labels of a band reach as far into
+        the next ones as its own objects do. Numbers begin at 1 in each band.
+
+    Notes
+    -----
+    An object belongs to the band that its first row lies in. A band is decoded with a
+    margin of two working diameters; where an object of its own reaches the last row
+    that was read, more is read, so that every object is whole. What may differ from
+    decoding in one piece are pixels that touching objects share out among themselves,
+    where a chain of such objects, or an object much larger than the working diameter,
+    reaches from a band beyond its margin.
+    """
+
+    def __init__(self, plan: Plan, settings: SegmentSettings, put: Put):
+        self._plan = plan
+        self._settings = settings
+        self._put = put
+        self._rows = MapRows(plan.map_box[0].start)
+        self._bands = _bands(plan)
+        self._margin = self._reach = _margin(plan)
+        self._seconds = 0.0
+
+    def take(self, maps: NDArray[np.float32]) -> None:
+        """Take in the next rows, and decode all bands that are there now.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (M, rows, X'), float32
+            Rows of ``plan.map_box``, from where the last ones ended.
+        """
+        started = time.perf_counter()
+        self._rows.add(maps)
+        while self._bands and self._decode(self._bands[0]):
+            del self._bands[0]
+            self._reach = self._margin
+            if self._bands:
+                self._rows.forget(self._on_maps(self._window(self._bands[0])).start)
+        self._seconds += time.perf_counter() - started
+        if not self._bands:
+            learn_pace(self._plan, self._seconds)
+
+    def _window(self, band: slice) -> slice:
+        """Return the rows of the image that a band is decoded from."""
+        limits = self._plan.box[0]
+        return slice(
+            max(limits.start, band.start - self._margin),
+            min(limits.stop, band.stop + self._reach),
+        )
+
+    def _on_maps(self, rows: slice) -> slice:
+        """Return the rows of the maps that rows of the image are made of."""
+        return needed(self._plan.grid[0], self._plan.image.shape_yx[0], rows)
+
+    def _decode(self, band: slice) -> bool:
+        """Decode a band; False where maps are still missing for it."""
+        plan, settings = self._plan, self._settings
+        while True:
+            window = self._window(band)
+            on_maps = self._on_maps(window)
+            if on_maps.stop > self._rows.stop:
+                return False
+            maps, box = self._rows.part(on_maps), (window, plan.box[1])
+            found = decode_all(maps, plan, settings, box, (on_maps, plan.map_box[1]))
+            above, below = band.start - window.start, band.stop - window.start
+            own = _starting_in(found, above, below)
+            if window.stop == plan.box[0].stop or not own[found.labels[-1]].any():
+                break
+            self._reach *= 2
+        objects = wanted(found.only(own), plan, settings, box)
+        # Nothing of the band's own lies above its first row.
+        labels = objects.labels[above:]
+        top = plan.box[0].start
+        self._put(
+            slice(band.start - top, window.stop - top), Objects(labels, objects.scores)
+        )
+        return True
+
+
+class MapRows:
+    """Rows of maps, of which those that are done with can be let go.
+
+    Parameters
+    ----------
+    start : int
+        Number of the first row that will be added.
+    """
+
+    def __init__(self, start: int):
+        self._start = self.stop = start
+        self._parts: list[NDArray[np.float32]] = []
+
+    @property
+    def held(self) -> int:
+        """Rows that are there."""
+        return self.stop - self._start
+
+    def add(self, maps: NDArray[np.float32]) -> None:
+        """Take in the next rows, of shape (M, rows, X)."""
+        self._parts.append(maps)
+        self.stop += maps.shape[1]
+
+    def part(self, rows: slice) -> NDArray[np.float32]:
+        """Return rows that are there: a view, or a copy from several parts."""
+        found, at = [], self._start
+        for part in self._parts:
+            first, last = max(rows.start - at, 0), min(rows.stop - at, part.shape[1])
+            if first < last:
+                found.append(part[:, first:last])
+            at += part.shape[1]
+        return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+    def forget(self, before: int) -> None:
+        """Let go of the rows before one, as whole parts or, of the last one, a copy."""
+        while self._parts and self._start + self._parts[0].shape[1] <= before:
+            self._start += self._parts.pop(0).shape[1]
+        n_gone = before - self._start
+        if len(self._parts) == 1 and 2 * n_gone > self._parts[0].shape[1]:
+            # A view would hold all of it; half of it is the most that is copied.
+            self._parts[0] = self._parts[0][:, n_gone:].copy()
+            self._start = before
+
+
+def _bands(plan: Plan) -> list[slice]:
+    """Return the rows of the image that are decoded at a time."""
+    rows = plan.box[0]
+    if is_decoded_whole(plan.n_decoded):
+        return [rows]
+    n_rows = max(1, BAND_PX * (rows.stop - rows.start) // plan.n_decoded)
+    return [
+        slice(start, min(start + n_rows, rows.stop))
+        for start in range(rows.start, rows.stop, n_rows)
+    ]
+
+
+def _margin(plan: Plan) -> int:
+    """Return the rows of the image that are read beyond a band."""
+    diameter = plan.description.working_diameter_px / plan.zoom
+    return math.ceil(MARGIN_DIAMETERS * diameter)
+
+
+def _starting_in(objects: Objects, start: int, stop: int) -> NDArray[np.bool_]:
+    """Return which objects have their first row from `start` up to `stop`."""
+    own = np.zeros(objects.scores.size + 1, np.bool_)
+    own[objects.labels[start:stop]] = True
+    own[objects.labels[:start]] = False
+    own[0] = False
+    return own
