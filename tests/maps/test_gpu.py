@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from numpy.typing import NDArray
 
 from napari_unetic.instances.matching import match, overlap
 from napari_unetic.maps import plan_work, prepare
-from napari_unetic.model.folder import Model
 from napari_unetic.predict import segment
 from napari_unetic.samples import nuclei_sample
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import drain
+
+if TYPE_CHECKING:
+    from napari_unetic.model.folder import Model
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="needs a GPU that torch can use"
