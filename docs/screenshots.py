@@ -1,4 +1,4 @@
-"""Make the pictures of the Segment dock: ``python docs/screenshots.py``.
+"""Make the pictures of the docks: ``python docs/screenshots.py``.
 
 Without a screen, before it: ``xvfb-run -a -s "-screen 0 1600x1200x24"``. The images are
 generated, or one of your own is given.
@@ -20,13 +20,18 @@ import PIL.Image
 
 if TYPE_CHECKING:
     from napari import Viewer
+    from napari.layers import Labels
 
+    from napari_unetic.widgets.finetune import FinetuneWidget
     from napari_unetic.widgets.segment import SegmentWidget
 
 WINDOW = (1280, 720)
 NARROW = 300
 DOCK_NAME = "Segment (Unetic)"
-TIMEOUT = 300.0
+FINETUNE_NAME = "Fine-tune (Unetic)"
+FINETUNE_WINDOW = (1280, 800)
+FINETUNE_STEPS = 120
+TIMEOUT = 1200.0
 
 Shot = Callable[["Viewer", "SegmentWidget", Path], None]
 
@@ -158,18 +163,98 @@ def _take_narrow(viewer: Viewer, dock: SegmentWidget, out: Path) -> None:
     whole_window(viewer, out / "segment_narrow.png")
 
 
+def take_finetune_pictures(out: Path) -> None:
+    """Correct objects of a kind that the model does not know, improve, compare."""
+    viewer, segment, dock = _open_finetune()
+    image, truth = _dark_nuclei()
+    viewer.add_image(image, name="brightfield")
+    viewer.reset_view()
+    until(lambda: not segment.busy and not dock.busy)
+    run(segment)
+    until(lambda: not dock.busy)
+    whole_window(viewer, out / "finetune_invalid.png")
+
+    labels = viewer.layers["brightfield nuclei"]
+    _correct(labels, truth)
+    until(lambda: not dock.busy)
+    whole_window(viewer, out / "finetune_ready.png")
+
+    _improve(viewer, dock, out / "finetune_running.png")
+    whole_window(viewer, out / "finetune_kept.png")
+    dock.verdict.compare.click()
+    until(lambda: not dock.busy)
+    whole_window(viewer, out / "finetune_compare.png")
+    dock.verdict.compare.click()
+
+    # Labels that lie beside the objects teach nothing.
+    _correct(labels, np.roll(truth, (37, 61), (0, 1)))
+    dock.more.steps.number = FINETUNE_STEPS // 3
+    until(lambda: not dock.busy)
+    _improve(viewer, dock, None)
+    whole_window(viewer, out / "finetune_refused.png")
+    viewer.close()
+
+
+def _open_finetune() -> tuple[Viewer, SegmentWidget, FinetuneWidget]:
+    """Open a viewer with both docks, Fine-tune in front."""
+    from napari_unetic.widgets.finetune import FinetuneWidget
+
+    viewer, segment = open_dock()
+    dock = FinetuneWidget(viewer)
+    viewer.window.add_dock_widget(dock, name=FINETUNE_NAME, area="right", tabify=True)
+    viewer.window.resize(*FINETUNE_WINDOW)
+    dock.more.steps.number = FINETUNE_STEPS
+    until(lambda: not dock.busy)
+    return viewer, segment, dock
+
+
+def _dark_nuclei() -> tuple[np.ndarray, np.ndarray]:
+    """Return generated nuclei as a transmitted-light image would show them."""
+    from napari_unetic.samples import nuclei_sample
+
+    image, truth = nuclei_sample((384, 384), 3)
+    noise = np.random.default_rng(0).normal(0, 6, image.shape)
+    dark = 190 - 90 * (image / image.max()) ** 0.5 + noise
+    return dark.astype(np.float32), truth
+
+
+def _correct(labels: Labels, truth: np.ndarray) -> None:
+    """Erase what is wrong and draw all objects, each as one stroke of the brush."""
+    labels.data_setitem(np.nonzero(labels.data), 0)
+    first = int(np.max(labels.features["index"])) + 1
+    for k, number in enumerate(np.unique(truth)[1:]):
+        labels.data_setitem(np.nonzero(truth == number), first + k)
+
+
+def _improve(viewer: Viewer, dock: FinetuneWidget, running: Path | None) -> None:
+    """Press the button, take a picture half way, and wait for the verdict."""
+    dock.button.click()
+    until(lambda: dock.training.running)
+    news = dock.training.news
+    assert news is not None
+    enough = 0.5 * (dock.more.steps.number or 0)
+    until(lambda: news.progress.get("step", 0) > enough or not dock.training.running)
+    if running is not None:
+        whole_window(viewer, running)
+    until(lambda: not dock.training.running and not dock.busy)
+
+
 def main() -> int:
     """Take the pictures; return 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     parser.add_argument("--image", type=Path, help="an image file of your own")
+    parser.add_argument("--dock", choices=["segment", "finetune", "all"], default="all")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         # Neither napari's settings nor the records of results are touched.
         os.environ.setdefault("NAPARI_CONFIG", str(Path(folder, "napari.yaml")))
         os.environ.setdefault("UNETIC_HOME", folder)
-        take_pictures(arguments.out, arguments.image)
+        if arguments.dock in ("segment", "all"):
+            take_pictures(arguments.out, arguments.image)
+        if arguments.dock in ("finetune", "all"):
+            take_finetune_pictures(arguments.out)
     return 0
 
 

@@ -175,10 +175,35 @@ def test_a_fine_tuning_is_gone_on_with(unetic, data, tmp_path) -> None:
     assert (run / "finished").exists()
 
 
+def test_what_went_by_before_counts(
+    unetic, data, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--spent is taken off the minutes of a fine-tuning, beside Python's own start."""
+    from napari_unetic import finetuning
+    from napari_unetic.finetuning import begin_finetune_steps
+    from napari_unetic.steps import Step, drain
+
+    base, run = tmp_path / "base", tmp_path / "run"
+    unetic("train", data, "--out", base, "--steps", 1, *SMALL)
+    drain(begin_finetune_steps(base, data, run, device="cpu"))
+    asked = {}
+
+    def resume(folder, **values):
+        asked.update(values)
+        yield Step(0, 0, "training")
+        return finetuning.Finetuned(run / "model", None)
+
+    monkeypatch.setattr(finetuning, "resume_finetune_steps", resume)
+    ended = unetic("train", run, "--spent", "7.5")
+    assert ended.code == 0, ended.err
+    assert 7.5 <= asked["spent"] < 100
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         pytest.param(["--held-out", "0.25"], "--from MODEL", id="no model"),
+        pytest.param(["--spent", "-1"], "--spent", id="spent"),
         pytest.param(
             ["--held-out", "0.25", "--from", "nuclei", "--minutes", "0.2"],
             "at least 1 minute",

@@ -91,8 +91,14 @@ def test_a_model_that_learnt_is_kept(
     assert record.curve[0]["step"] == 0 and record.curve[-1]["step"] == 60
     assert description.working_diameter_px == 14
     assert description.input_diameter_px == pytest.approx(14, abs=0.5)
-    events = [line["event"] for line in RunLog(run).read()]
+    records = RunLog(run).read()
+    events = [r["event"] for r in records if r["event"] != "progress"]
     assert events[-3:] == ["tuned", "verdict", "end"]
+    told = [r for r in records if r["event"] == "progress"]
+    assert {"reading pairs", "judging", "training", "tuning"} <= {
+        r["what"] for r in told
+    }
+    assert told[-1]["step"] == 60
     for name in ("preview.png", "curves.png"):
         assert (run / name).read_bytes().startswith(b"\x89PNG")
 

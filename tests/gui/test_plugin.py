@@ -19,6 +19,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.fetch.example import read_example
 from napari_unetic.samples import nuclei_sample
 from napari_unetic.widgets import samples
+from napari_unetic.widgets.finetune import FinetuneWidget
 from napari_unetic.widgets.segment import SegmentWidget
 
 NAME = "napari-unetic"
@@ -38,7 +39,8 @@ def test_listed() -> None:
     manifest = PluginManager.instance().get_manifest(NAME)
     assert manifest.display_name == "Unetic"
     contributions = manifest.contributions
-    assert [widget.display_name for widget in contributions.widgets] == ["Segment"]
+    widgets = [widget.display_name for widget in contributions.widgets]
+    assert widgets == ["Segment", "Fine-tune"]
     samples = {sample.key for sample in contributions.sample_data}
     assert samples == {"nuclei", "nuclei_stack", "nuclei_timelapse", "dsb2018"}
     kinds = contributions.model_dump(exclude_none=True, exclude_defaults=True)
@@ -56,6 +58,14 @@ def test_dock_and_generated_sample(viewer: Any, qtbot: Any) -> None:
     assert image.units == truth.units and str(image.units[0]) == "micrometer"
     assert truth.data.max() > 50 and not truth.visible
     assert "512 × 512 pixels of 0.65 µm" in dock.plan.toolTip()
+
+
+def test_dock_to_fine_tune(viewer: Any, qtbot: Any) -> None:
+    """It opens through napari, as its menus do it."""
+    _, dock = viewer.window.add_plugin_dock_widget(NAME, "Fine-tune")
+    assert isinstance(dock, FinetuneWidget)
+    qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)
+    assert dock.plan.text().startswith("No image")
 
 
 @pytest.mark.parametrize(
@@ -97,13 +107,13 @@ def test_menus(make_napari_viewer: Callable[..., Any], qtbot: Any) -> None:
 
     viewer = make_napari_viewer()
     app = get_app_model()
-    for menu in ("napari/layers/segment", "napari/plugins"):
+    for menu in ("napari/layers/segment", "napari/plugins/napari-unetic"):
         items = [
             item.command.id
             for item in app.menus.get_menu(menu)
             if hasattr(item, "command")
         ]
-        assert "napari-unetic.segment" in items
+        assert {"napari-unetic.segment", "napari-unetic.finetune"} <= set(items)
     app.commands.execute_command("napari-unetic.segment").result()
     dock = viewer.window.dock_widgets["Segment (Unetic)"]
     qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)

@@ -181,6 +181,14 @@ def add_parser(commands: Any) -> None:
         metavar="N",
         help="processes that prepare patches (default: 1; 0: the training does it)",
     )
+    parser.add_argument(
+        "--spent",
+        type=non_negative,
+        default=0.0,
+        metavar="S",
+        help="seconds of the minutes of a fine-tuning that went by before this command "
+        "was started, as for collecting its pairs",
+    )
     add_device(parser)
     parser.set_defaults(run=run)
 
@@ -192,7 +200,10 @@ def share(text: str) -> float:
 
 def non_negative(text: str) -> float:
     """Return `text` as a finite number of 0 or more."""
-    return 0.0 if text.strip() in ("0", "0.0") else positive_number(text)
+    try:
+        return 0.0 if float(text) == 0 else positive_number(text)
+    except ValueError:
+        return positive_number(text)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -251,7 +262,7 @@ def _steps(
     if arguments.out is None:
         _refuse_settings(arguments)
         if Run.open(folder).plan.finetune is not None:
-            return _go_on_finetuning(folder, machine)
+            return _go_on_finetuning(folder, machine, arguments.spent)
         return resume_steps(folder, **machine)
     if arguments.held_out is not None:
         return _finetune(arguments, folder, progress, machine)
@@ -295,17 +306,20 @@ def _finetune(
         folder,
         settings,
         held_out=arguments.held_out,
-        spent=_seconds_since_start(),
+        spent=arguments.spent + _seconds_since_start(),
         **machine,
     )
     return (yield from steps).model
 
 
-def _go_on_finetuning(folder: Path, machine: dict[str, Any]) -> Steps[Path]:
+def _go_on_finetuning(
+    folder: Path, machine: dict[str, Any], spent: float
+) -> Steps[Path]:
     """Return what goes on with a fine-tuning."""
     from napari_unetic.finetuning import resume_finetune_steps
 
-    steps = resume_finetune_steps(folder, spent=_seconds_since_start(), **machine)
+    spent += _seconds_since_start()
+    steps = resume_finetune_steps(folder, spent=spent, **machine)
     return (yield from steps).model
 
 

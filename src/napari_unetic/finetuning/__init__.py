@@ -8,6 +8,7 @@ from napari_unetic.finetuning.collect import CollectedPair, collect_pairs
 from napari_unetic.finetuning.folder import pairs_of
 from napari_unetic.finetuning.session import (
     Finetuned,
+    begin_finetune_steps,
     finetune,
     finetune_steps,
     resume_finetune_steps,
@@ -19,6 +20,7 @@ __all__ = [
     "CollectedPair",
     "Finetuned",
     "Verdict",
+    "begin_finetune_steps",
     "collect_pairs",
     "finetune",
     "finetune_settings",

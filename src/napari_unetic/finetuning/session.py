@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_unetic.errors import UneticError
+from napari_unetic.finetuning.clock import Clock
 from napari_unetic.finetuning.folder import read_pair
 from napari_unetic.finetuning.judging import HeldOut, Preview, preview_crop
 from napari_unetic.finetuning.making import begin_run, read_collected
@@ -21,7 +22,8 @@ from napari_unetic.finetuning.planes import (
     training_sample,
 )
 from napari_unetic.finetuning.settings import HELD_OUT, finetune_settings
-from napari_unetic.finetuning.verdict import Tally, Verdict, judge
+from napari_unetic.finetuning.telling import Teller
+from napari_unetic.finetuning.verdict import VERDICT_FILE, Tally, Verdict, judge
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
 from napari_unetic.image.writing import atomic_path
@@ -36,6 +38,7 @@ from napari_unetic.training.patches import PatchSource, Sample
 from napari_unetic.training.record import save_run_model
 from napari_unetic.training.rehearsal import generated_samples
 from napari_unetic.training.run import Run, refuse_existing
+from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Schedule
 from napari_unetic.training.tune import objective, tune_steps
 
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
     from napari_unetic.instances.decode import DecodeSpec
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.training.settings import TrainSettings
-
-VERDICT_FILE = "verdict.json"
 
 _SAVING_SECONDS = 2.0
 _DECODINGS = 45
@@ -69,25 +70,6 @@ class Finetuned:
 
     model: Path
     verdict: Verdict | None
-
-
-@dataclass(slots=True)
-class Clock:
-    """The time that a fine-tuning has spent in this process.
-
-    Parameters
-    ----------
-    before : float
-        Seconds that the process had spent when the clock was made.
-    """
-
-    before: float = 0.0
-    began: float = field(default_factory=time.perf_counter)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the process began."""
-        return self.before + time.perf_counter() - self.began
 
 
 def finetune(
@@ -180,6 +162,42 @@ def finetune_steps(
         If there are too few objects, channels do not fit, or the run exists.
     """
     clock = Clock(spent)
+    run = yield from begin_finetune_steps(
+        model, pairs, out, settings, held_out=held_out, name=name, device=device
+    )
+    result = yield from _go_on_steps(run, choose_device(device), workers, clock)
+    return result
+
+
+def begin_finetune_steps(
+    model: str | Path | Model,
+    pairs: Sequence[CollectedPair] | Sequence[Pair] | str | Path,
+    out: str | Path,
+    settings: TrainSettings | None = None,
+    *,
+    held_out: float = HELD_OUT,
+    name: str = "",
+    device: str = "auto",
+) -> Steps[Run]:
+    """Make the run folder of a fine-tuning and train nothing yet.
+
+    `resume_finetune_steps`, or ``unetic train RUN``, goes on with it, also elsewhere.
+
+    Parameters
+    ----------
+    model, pairs, out, settings, held_out, name, device
+        As `finetune_steps`.
+
+    Returns
+    -------
+    Run
+        The folder appears whole.
+
+    Raises
+    ------
+    UneticError
+        As `finetune_steps`.
+    """
     folder = Path(out)
     refuse_existing(folder)
     where = choose_device(device)
@@ -192,8 +210,7 @@ def finetune_steps(
     assert run.plan.finetune is not None
     for notice in run.plan.finetune.notices:
         yield Step(0, 0, "reading pairs", notice=notice)
-    result = yield from _go_on_steps(run, where, workers, clock)
-    return result
+    return run
 
 
 def resume_finetune_steps(
@@ -251,34 +268,43 @@ def _planes_steps(run: Run) -> Steps[list[Plane]]:
 def _go_on_steps(
     run: Run, device: Device, workers: int, clock: Clock
 ) -> Steps[Finetuned]:
-    """Train from the newest checkpoint to the end, tune, judge, save."""
-    settings, description = run.plan.settings, run.plan.description
+    """Train from the newest checkpoint to the end, tune, judge, save, and tell."""
     with run.locked():
         run.clear_stop()
         run.tidy()
-        planes = yield from _planes_steps(run)
-        made = (training_sample(p, description, settings.patch_px) for p in planes)
-        samples: list[Sample] = [s for s in made if s is not None]
-        generated = generated_samples(description) if settings.rehearsal else []
-        source = PatchSource(samples, description, settings, generated)
-        judge = HeldOut([p for p in planes if p.sides.judge.size], device.name)
-        old = yield from _old_steps(run, judge)
-        tuning = _tuning_seconds(judge, settings)
-        verdict_seconds = 1.5 * old.seconds + _SAVING_SECONDS
-        schedule = Schedule(settings, settings.steps, reserve=tuning + verdict_seconds)
-        loop = Loop.load(run, schedule, device)
-        loop.log.write("resume", step=loop.at.step, device=loop.device_text)
-        if loop.at.step == 0:
-            _log_start(loop, old)
-        yield from _train_steps(loop, source, judge, workers, clock)
-        if not loop.is_done:
-            return Finetuned(run.model, None)
-        limit = None
-        if settings.minutes is not None:
-            left = 60 * settings.minutes - loop.at.seconds - loop.at.overhead
-            limit = max(left - verdict_seconds, tuning)
-        verdict = yield from _finish_steps(loop, planes, judge, old.tally, limit, clock)
-        return Finetuned(run.model, verdict)
+        teller = Teller(RunLog(run.folder), clock, run.plan.settings.minutes)
+        steps = _train_and_judge_steps(run, device, workers, clock, teller)
+        return (yield from teller.relay(steps))
+
+
+def _train_and_judge_steps(
+    run: Run, device: Device, workers: int, clock: Clock, teller: Teller
+) -> Steps[Finetuned]:
+    settings, description = run.plan.settings, run.plan.description
+    planes = yield from _planes_steps(run)
+    made = (training_sample(p, description, settings.patch_px) for p in planes)
+    samples: list[Sample] = [s for s in made if s is not None]
+    generated = generated_samples(description) if settings.rehearsal else []
+    source = PatchSource(samples, description, settings, generated)
+    judge = HeldOut([p for p in planes if p.sides.judge.size], device.name)
+    old = yield from _old_steps(run, judge)
+    tuning = _tuning_seconds(judge, settings)
+    verdict_seconds = 1.5 * old.seconds + _SAVING_SECONDS
+    schedule = Schedule(settings, settings.steps, reserve=tuning + verdict_seconds)
+    loop = Loop.load(run, schedule, device)
+    loop.log.write("resume", step=loop.at.step, device=loop.device_text)
+    teller.resumed(loop.at.step, loop.at.seconds + loop.at.overhead)
+    if loop.at.step == 0:
+        _log_start(loop, old)
+    yield from _train_steps(loop, source, judge, workers, clock)
+    if not loop.is_done:
+        return Finetuned(run.model, None)
+    limit = None
+    if settings.minutes is not None:
+        left = 60 * settings.minutes - loop.at.seconds - loop.at.overhead
+        limit = max(left - verdict_seconds, tuning)
+    verdict = yield from _finish_steps(loop, planes, judge, old.tally, limit, clock)
+    return Finetuned(run.model, verdict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

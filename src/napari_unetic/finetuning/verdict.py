@@ -17,6 +17,8 @@ from napari_unetic.instances.matching import Overlap, match, overlap
 if TYPE_CHECKING:
     from napari_unetic.finetuning.areas import Mask
 
+VERDICT_FILE: Final = "verdict.json"
+
 N_RESAMPLES: Final = 2000
 SURE: Final = 0.8
 """Share of the resamples in which the new model must be better."""

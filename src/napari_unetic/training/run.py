@@ -268,6 +268,11 @@ class Run:
         """Whether there is nothing left to do."""
         return (self.folder / "finished").exists()
 
+    @property
+    def trainer(self) -> str | None:
+        """The process that trains it now, by its number; None if there is none."""
+        return _holder(self.folder / "lock")
+
     def set_finished(self) -> None:
         """Mark the run as done."""
         (self.folder / "finished").touch()

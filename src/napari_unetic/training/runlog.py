@@ -26,7 +26,8 @@ class RunLog:
         ----------
         event : str
             What happened: ``start``, ``resume``, ``step``, ``rates``, ``validation``,
-            ``stopped``, ``tuned``, ``end``.
+            ``stopped``, ``tuned``, ``end``; in a fine-tuning ``progress`` and
+            ``verdict``, too.
         **values
             Anything JSON can hold.
         """

@@ -1,0 +1,218 @@
+"""What the Fine-tune dock does in a thread: look around, begin a round, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from napari_unetic.errors import UneticError
+from napari_unetic.steps import Step, Steps
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.runs import RunState
+    from napari_unetic.model.registry import ModelEntry
+    from napari_unetic.training.run import Run
+
+
+class Around(NamedTuple):
+    """What there is.
+
+    Parameters
+    ----------
+    models : list of ModelEntry
+        Bundled ones and the user's own.
+    devices : list of str
+        That can be used here, "auto" first.
+    runs : list of RunState
+        That a person has not decided about, the newest first.
+    defaults : dict
+        Usual values of the settings.
+    """
+
+    models: list[ModelEntry]
+    devices: list[str]
+    runs: list[RunState]
+    defaults: dict[str, Any]
+
+
+class Begun(NamedTuple):
+    """A run that can be trained, and its pairs with what is held out of them."""
+
+    run: Run
+    pairs: list[CollectedPair]
+    notices: tuple[str, ...]
+
+
+class Decided(NamedTuple):
+    """A run as it stands now, and the models there are now."""
+
+    state: RunState
+    models: list[ModelEntry]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A round to begin.
+
+    Parameters
+    ----------
+    model : str or Path
+        What to start from.
+    name : str
+        Of the new model; another is taken where it is not free.
+    settings : dict
+        What `finetune_settings` takes.
+    held_out : float
+        Share of the objects.
+    device : str
+    """
+
+    model: str | Path
+    name: str
+    settings: dict[str, Any]
+    held_out: float
+    device: str
+
+
+def look_steps() -> Steps[Around]:
+    """Return what there is: models, devices, runs."""
+    yield Step(0, 0, "loading PyTorch")
+    # These bring torch along: a second or two that the window must not wait for.
+    import pyqtgraph  # noqa: F401
+
+    from napari_unetic.finetuning.runs import list_runs
+    from napari_unetic.finetuning.settings import DEFAULTS
+    from napari_unetic.model.registry import list_models
+    from napari_unetic.networks.device import DEVICES, choose_device
+
+    devices = []
+    for name in DEVICES:
+        try:
+            choose_device(name)
+        except UneticError:
+            continue
+        devices.append(name)
+    runs = [state for state in list_runs() if state.is_open]
+    return Around(list_models(), devices, runs, dict(DEFAULTS))
+
+
+def begin_steps(request: Request, pairs: Sequence[CollectedPair]) -> Steps[Begun]:
+    """Make the run folder of a round.
+
+    Raises
+    ------
+    UneticError
+        If there are too few objects, or a setting is out of bounds.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from napari_unetic.finetuning import begin_finetune_steps, finetune_settings
+    from napari_unetic.finetuning.runs import (
+        free_name,
+        held_out_before,
+        user_runs_folder,
+    )
+    from napari_unetic.model.store import check_model_name
+
+    settings = finetune_settings(**request.settings)
+    name = free_name(check_model_name(request.name))
+    yield Step(0, 0, "preparing")
+    known = held_out_before(pairs)
+    run = yield from begin_finetune_steps(
+        request.model,
+        known,
+        user_runs_folder() / name,
+        settings,
+        held_out=request.held_out,
+        name=name,
+        device=request.device,
+    )
+    assert run.plan.finetune is not None
+    planes = run.plan.finetune.planes
+    held = [
+        replace(pair, held_out=np.isin(pair.labels, plane.held_out))
+        for pair, plane in zip(known, planes, strict=True)
+    ]
+    return Begun(run, held, run.plan.finetune.notices)
+
+
+def state_steps(folder: Path) -> Steps[RunState]:
+    """Return how a run stands."""
+    yield Step(0, 0, "reading the verdict")
+    from napari_unetic.finetuning.runs import run_state
+
+    return run_state(folder)
+
+
+def pairs_steps(folder: Path) -> Steps[list[CollectedPair]]:
+    """Return the pairs of a run."""
+    yield Step(0, 0, "reading pairs")
+    from napari_unetic.finetuning import pairs_of
+
+    return pairs_of(folder)
+
+
+def use_steps(state: RunState) -> Steps[Decided]:
+    """Put the model of a run among the user's, unless it is there."""
+    yield Step(0, 0, "keeping the model")
+    from napari_unetic.finetuning.runs import decide, free_name, run_state
+    from napari_unetic.model.folder import load_description
+    from napari_unetic.model.registry import list_models
+    from napari_unetic.model.store import add_model
+
+    folder = state.run.folder
+    digest = load_description(state.run.model).weights_sha256
+    own = [m for m in list_models() if not m.bundled]
+    same = [m.name for m in own if m.description.weights_sha256 == digest]
+    name = same[0] if same else _name_for(state, free_name)
+    if not same:
+        add_model(folder, name=name)
+    decide(folder, "used", name)
+    return Decided(run_state(folder), list_models())
+
+
+def old_steps(state: RunState) -> Steps[Decided]:
+    """Take the model of a run out of the user's again; the run keeps it."""
+    yield Step(0, 0, "going back")
+    from napari_unetic.finetuning.runs import decide, run_state
+    from napari_unetic.model.registry import list_models
+    from napari_unetic.model.store import remove_model
+
+    folder = state.run.folder
+    if state.decision == "used" and any(
+        m.name == state.model and not m.bundled for m in list_models()
+    ):
+        remove_model(state.model)
+    decide(folder, "old")
+    return Decided(run_state(folder), list_models())
+
+
+def leave_steps(state: RunState) -> Steps[None]:
+    """Offer a run no more; it stays in its folder."""
+    yield Step(0, 0, "leaving it")
+    from napari_unetic.finetuning.runs import decide
+
+    decide(state.run.folder, "left")
+
+
+def _name_for(state: RunState, free_name: Any) -> str:
+    """Return the name of the run, or another where a model has it."""
+    from napari_unetic.model.registry import is_bundled, user_models_folder
+
+    name = state.name
+    taken = is_bundled(name) or (user_models_folder() / name).exists()
+    return str(free_name(name)) if taken else name
+
+
+def discard_steps(folder: Path) -> Steps[None]:
+    """Remove a run that nothing was learnt in."""
+    yield Step(0, 0, "stopping")
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

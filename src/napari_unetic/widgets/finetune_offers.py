@@ -1,0 +1,107 @@
+"""Runs that wait for a person: unfinished, in training, or not yet looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from napari_unetic.widgets.controls import text_label, wrapped
+from napari_unetic.widgets.finetune_plan import counted
+from napari_unetic.widgets.wording import foldable
+
+if TYPE_CHECKING:
+    from napari_unetic.finetuning.runs import RunState
+
+
+class OfferBar(QFrame):
+    """Offers one run after the other, the newest first; hidden where there is none.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    """
+
+    accepted = Signal(object)
+    """To go on with a run, to follow it, or to see its verdict: a RunState."""
+
+    left = Signal(object)
+    """Not to be offered any more: a RunState."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._states: list[RunState] = []
+        self.setFrameShape(QFrame.Shape.StyledPanel)
+        self.text = text_label(self)
+        self.accept = QPushButton(self)
+        self.leave = QPushButton("Leave it", self)
+        self.leave.setToolTip(
+            wrapped("Does not offer it again. Nothing is deleted: the run stays.")
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.text)
+        beside = QHBoxLayout()
+        beside.addWidget(self.accept)
+        beside.addWidget(self.leave)
+        layout.addLayout(beside)
+        self.accept.clicked.connect(lambda: self._answer(self.accepted))
+        self.leave.clicked.connect(lambda: self._answer(self.left))
+        self.hide()
+
+    @property
+    def state(self) -> RunState | None:
+        """The run that is offered."""
+        return self._states[0] if self._states else None
+
+    def offer(self, states: Sequence[RunState]) -> None:
+        """Offer other runs."""
+        self._states = list(states)
+        state = self.state
+        self.setVisible(state is not None)
+        if state is not None:
+            self.text.setText(foldable(offer_text(state, len(self._states))))
+            self.accept.setText(accept_text(state))
+
+    def _answer(self, signal: object) -> None:
+        state, states = self.state, self._states[1:]
+        if state is not None:
+            self.offer(states)
+            signal.emit(state)  # type: ignore[attr-defined]
+
+
+def offer_text(state: RunState, n_runs: int) -> str:
+    """Say what a run waits for."""
+    plan = state.run.plan
+    images = counted(len(plan.train), "image")
+    about = f"“{state.name}”, from {state.parent_name} on {images}, "
+    about += _when(plan.created)
+    if state.run.is_finished:
+        text = f"Finished in the meantime: {about}."
+    elif state.trainer is not None:
+        text = f"Being trained: {about}."
+    else:
+        text = f"Unfinished: {about}. Nothing of it is lost."
+    return text if n_runs == 1 else f"{text} ({n_runs - 1} more)"
+
+
+def accept_text(state: RunState) -> str:
+    """Return what the button says that takes an offer."""
+    if state.run.is_finished:
+        return "See the verdict"
+    return "Follow it" if state.trainer is not None else "Go on with it"
+
+
+def _when(created: str) -> str:
+    """Return a time as "today 14:32", or with its date."""
+    try:
+        at = datetime.fromisoformat(created).astimezone()
+    except ValueError:
+        return created
+    if at.date() == datetime.now(at.tzinfo).date():
+        return f"{at:%H:%M}"
+    return f"{at:%Y-%m-%d %H:%M}"
