@@ -59,6 +59,16 @@ class TargetSpec(BaseModel):
         """Number of maps."""
         return len(MAP_NAMES)
 
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """What each map shows."""
+        return MAP_NAMES
+
+    @property
+    def activation(self) -> Literal["sigmoid"]:
+        """What makes maps of the network's logits."""
+        return "sigmoid"
+
 
 def _neighbours(padded: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
     """Yield the eight shifted views of an array that is padded by one pixel."""
