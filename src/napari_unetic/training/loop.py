@@ -366,7 +366,8 @@ class Loop:
         scores = yield from judge.judge_steps(model)
         self.score = self.lesson.objective(scores)
         if judge.chooses:
-            self.n_worse += 1
+            # Patience begins once something was learnt.
+            self.n_worse += self.best_score > 0
             if self.score > self.best_score:
                 self.best_score, self.n_worse = self.score, 0
                 weights = model.network.state_dict()
