@@ -364,7 +364,8 @@ class Loop:
         start = time.perf_counter()
         model = self.candidate()
         scores = yield from judge.judge_steps(model)
-        self.score = self.lesson.objective(scores)
+        figures = self.lesson.logged(scores)
+        self.score = figures[self.lesson.figure]
         if judge.chooses:
             # Patience begins once something was learnt.
             self.n_worse += self.best_score > 0
@@ -385,7 +386,7 @@ class Loop:
             "validation",
             step=self.at.step,
             seconds=round(self.at.seconds, 2),
-            **self.lesson.logged(scores),
+            **figures,
         )
 
 
