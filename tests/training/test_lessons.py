@@ -321,7 +321,7 @@ def test_images_are_resized_as_they_will_be(pairs: Pairs, tmp_path: Path) -> Non
 
 
 def test_normalisation_is_that_of_the_preset_or_as_told() -> None:
-    """The tutorial divides by 255, all others take percentiles."""
+    """The tutorial divides by 255, all others and objects take percentiles."""
     kinds = {
         name: describe(None, _settings(preset=name), "x").normalisation.kind
         for name in ("keras-dsb2018", "unetic-24", "keras-128")
@@ -331,6 +331,8 @@ def test_normalisation_is_that_of_the_preset_or_as_told() -> None:
         "unetic-24": "percentile",
         "keras-128": "percentile",
     }
+    objects = describe(None, _settings(preset="keras-dsb2018", classes=()), "x")
+    assert objects.normalisation.kind == "percentile"
     for wanted in ("percentile", "division"):
         told = _settings(preset="keras-dsb2018", normalisation=wanted)
         assert describe(None, told, "x").normalisation.kind == wanted

@@ -288,8 +288,8 @@ def _add_optimiser(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--normalise",
         choices=("percentile", "division"),
-        help="by each image's percentiles, or a division by 255 (default: as the "
-        "preset's source does)",
+        help="by each image's percentiles, or a division by 255 (default: percentiles, "
+        "or for classes as the preset's source does)",
     )
     group.add_argument(
         "--no-augmentation",

@@ -26,7 +26,7 @@ class Preset:
         Paper and section, or the program it comes from.
     normalisation : {"percentile", "division"}
         How its source brings intensities into range: by percentiles, as ours, or by a
-        division by 255.
+        division by 255. For classes of pixels, which its source learnt.
     """
 
     name: str

@@ -45,6 +45,7 @@ def describe(
             update={"name": name, "training": None, "scores": {}, "weights_sha256": ""}
         )
     chosen = preset(settings.preset)
+    normalisation = settings.normalisation or "percentile"
     target: TargetSpec | SemanticTargetSpec = TargetSpec()
     decoding: DecodeSpec | ClassDecodeSpec = DecodeSpec()
     if settings.classes:
@@ -52,6 +53,7 @@ def describe(
         is_two = len(settings.classes) == 1 and chosen.spec.out_channels == 2
         target = semantic_target(settings.classes, "softmax" if is_two else None)
         decoding = ClassDecodeSpec()
+        normalisation = settings.normalisation or chosen.normalisation
     elif settings.resize_px is not None:
         raise UneticError(
             "Expected classes to learn from images resized to one size, got none; "
@@ -64,7 +66,7 @@ def describe(
         name=name,
         network=network,
         channels=names.get(n, tuple(f"channel {k}" for k in range(n))),
-        normalisation=_NORMALISATIONS[settings.normalisation or chosen.normalisation],
+        normalisation=_NORMALISATIONS[normalisation],
         target=target,
         decoding=decoding,
         resize_px=settings.resize_px,

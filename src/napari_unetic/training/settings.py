@@ -94,7 +94,7 @@ class TrainSettings(BaseModel):
         None,
         title="Normalisation",
         description="By the percentiles of each image, or a division by 255, for 8-bit "
-        "images. Left out: as the preset does.",
+        "images. Left out: percentiles, or for classes as the preset's source does.",
     )
     resize_px: int | None = Field(
         None,
