@@ -299,6 +299,8 @@ def test_images_are_resized_as_they_will_be(pairs: Pairs, tmp_path: Path) -> Non
     source = _source(pairs, resize_px=48)
     assert source.samples[0].image.shape == (1, 48, 48)
     assert source[0].images.shape == (2, 1, 48, 48)
+    for patch in source[0].images:
+        assert any(np.array_equal(patch, sample.image) for sample in source.samples)
     seen: list[np.ndarray] = []
     settings = _settings(resize_px=48, validations=1)
     folder = train(pairs[:2], pairs[5:], tmp_path / "run", settings, device="cpu")

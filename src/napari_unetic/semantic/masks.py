@@ -52,8 +52,8 @@ def take_classes(
             if greys.size > 1 and greys[-1] == 255:
                 raise UneticError(
                     f"Expected a mask of 0 and 1, of 0 and 255, or numbers of objects "
-                    f"in {name}, got 255 and {greys.size - 1} greys between; threshold "
-                    "it, or save numbers of objects with 16 bits."
+                    f"in {name}, got 255 and {greys.size - 1} greys beside it; "
+                    "threshold it, or save numbers of objects with 16 bits."
                 )
         return np.asarray(array != 0, np.int32)
     low, high = int(array.min(initial=0)), int(array.max(initial=0))
