@@ -6,9 +6,9 @@ model and image, and then its steps by themselves, each on what the one before m
 
 normalise   fitting the percentiles, then reading every tile's window normalised
 network     every window through the network
-decode      maps to labels, with `relabel` as its last part
-relabel     numbering the objects by their first pixel
-score       how sure the network is of each object
+decode      maps to objects, in bands where the package does so
+relabel     of that: numbering the objects by their first pixel
+score       of that: how sure the network is of each object
 features    the table of measurements with intensities, that a layer gets
 
 Images beyond 2048² repeat one of that size. For each density the exponent of cost
@@ -116,6 +116,7 @@ def time_steps(
     from napari_unetic.instances.objects import score_objects
     from napari_unetic.maps import plan_work, prepare
     from napari_unetic.maps.view import PlaneView
+    from napari_unetic.predict.bands import PlaneDecoder
     from napari_unetic.settings import SegmentSettings
     from napari_unetic.steps import drain
 
@@ -139,7 +140,9 @@ def time_steps(
     found["network"] = both - found["normalise"]
     maps = drain(work.maps_steps(()))
     spec = settings.decoding(model.description.decoding, plan.zoom)
-    found["decode"] = timed(lambda: decode(maps, spec))
+    found["decode"] = timed(
+        lambda: PlaneDecoder(plan, settings, lambda *_: None).take(maps)
+    )
     labels = decode(maps, spec)
     found["relabel"] = timed(lambda: renumber(labels, smallest_px=spec.smallest_px))
     found["score"] = timed(lambda: score_objects(labels, maps))

@@ -11,7 +11,10 @@ Shapes that are done are kept in OUT and left out the next time; one that was ki
 goes on. The 50 test ids are neither trained on nor scored.
 
     python benchmarks/shapes.py DATA/dsb2018 --runs FOLDER --out shapes.json
+    python benchmarks/shapes.py --measure-again --out shapes.json
     python benchmarks/shapes.py --plot shapes.json frontier.png
+
+The second times all shapes anew in one run, for a machine that was busy before.
 """
 
 from __future__ import annotations
@@ -151,6 +154,17 @@ def one(arguments: argparse.Namespace, name: str, spec: NetworkSpec) -> dict[str
     }
 
 
+def measure_again(path: Path) -> None:
+    """Time all shapes of a result in one run, on a machine with nothing else to do."""
+    torch.set_num_threads(1)
+    result = json.loads(path.read_text(encoding="utf-8"))
+    for row in result["shapes"]:
+        row["seconds_per_megapixel"] = speeds(SHAPES[row["shape"]])
+    result["machine"] = machine()
+    result["matrix_product"] = matrix_product()
+    write_json(path, result)
+
+
 def plot(results: Path, picture: Path) -> None:
     """Draw accuracy against seconds, a point a shape and precision."""
     from matplotlib.figure import Figure
@@ -185,9 +199,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=SHAPES, help="some of the shapes")
     parser.add_argument("--plot", type=Path, nargs=2, metavar=("JSON", "PNG"))
+    parser.add_argument(
+        "--measure-again", action="store_true", help="the seconds in --out, all at once"
+    )
     arguments = parser.parse_args()
     if arguments.plot:
         plot(*arguments.plot)
+        return
+    if arguments.measure_again:
+        measure_again(arguments.out)
         return
     if arguments.data is None or arguments.runs is None or arguments.out is None:
         parser.error("expected DATA, --runs and --out, or --plot JSON PNG")
@@ -200,8 +220,8 @@ def main() -> None:
         if (name, arguments.seed) in done:
             continue
         rows.append(one(arguments, name, SHAPES[name]))
-        about = {**machine(), "matrix_product": matrix_product()}
-        write_json(arguments.out, {"machine": about, "shapes": rows})
+        about = {"machine": machine(), "matrix_product": matrix_product()}
+        write_json(arguments.out, {**about, "shapes": rows})
 
 
 if __name__ == "__main__":

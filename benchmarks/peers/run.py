@@ -27,7 +27,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -45,6 +44,7 @@ from _common import (
     thread_limits,
     write_json,
 )
+from _environments import python_of
 
 HERE = Path(__file__).resolve().parent
 OURS = "unetic"
@@ -115,25 +115,6 @@ def _environment(threads: int) -> dict[str, str]:
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
     kept = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     return {**kept, **quiet, **thread_limits(threads)}
-
-
-def environment_of(name: str, envs: Path) -> Path:
-    """Return the Python of a peer's environment, made where it is not there yet."""
-    folder = envs / name
-    windows = os.name == "nt"
-    python = folder / ("Scripts/python.exe" if windows else "bin/python")
-    requirements = HERE / f"requirements-{name}.txt"
-    wanted = requirements.read_text(encoding="utf-8")
-    done = folder / "installed.txt"
-    if done.exists() and done.read_text(encoding="utf-8") == wanted:
-        return python
-    print(f"installing {name} into {folder}", flush=True)
-    venv.create(folder, with_pip=True, clear=True)
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "-r", requirements], check=True
-    )
-    done.write_text(wanted, encoding="utf-8")
-    return python
 
 
 @contextmanager
@@ -263,7 +244,9 @@ def main() -> None:
         arguments.threads, arguments.sizes, arguments.rounds = [1], [512], 1
     envs = arguments.envs.expanduser().resolve()
     pythons = {OURS: Path(sys.executable)}
-    pythons |= {name: environment_of(name, envs) for name in arguments.peers}
+    for name in arguments.peers:
+        requirements = HERE / f"requirements-{name}.txt"
+        pythons[name] = python_of(requirements, envs / name)
     if arguments.install_only:
         return
     result = run(arguments, pythons)

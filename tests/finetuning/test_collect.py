@@ -127,3 +127,68 @@ def test_what_was_held_out_goes_with_the_image() -> None:
     (other,) = collect_pairs(IMAGE + 1, PREDICTED, before=[first])
     np.testing.assert_array_equal(again.held_out, PREDICTED == 2)
     assert other.held_out is None
+
+
+def test_accepted_objects_are_reviewed() -> None:
+    """With a rim, as edited ones; an edited one is not accepted any more."""
+    labels = PREDICTED.copy()
+    labels[4:12, 12] = 1
+    for accepted in ([3], [1, 3, 9]):
+        (pair,) = collect_pairs(
+            IMAGE,
+            labels,
+            predicted=PREDICTED,
+            reviewed="touched",
+            accepted={(): accepted},
+            diameter=8,
+        )
+        assert pair.objects.tolist() == [1, 3]
+        assert pair.reviewed is not None
+        assert pair.reviewed[28, 51] and not pair.reviewed[labels == 2].any()
+    area = touched_area(PREDICTED, PREDICTED, 8, accepted=[2])
+    assert area is not None and not area[PREDICTED == 1].any()
+    assert area[PREDICTED == 2].all()
+    assert touched_area(PREDICTED, PREDICTED, 8, accepted=[9]) is None
+
+
+def test_the_rim_is_that_of_a_plane() -> None:
+    """Half the median diameter of the plane, however many planes an object is in."""
+    labels = np.zeros((30, 40, 60), np.int32)
+    labels[:, 10:18, 10:18] = 1
+    before = labels.copy()
+    before[3, 10, 10] = 0
+    (pair,) = collect_pairs(
+        np.stack([IMAGE] * 30).astype(np.uint16)
+        + np.arange(30, dtype=np.uint16)[:, None, None],
+        labels,
+        axes="ZYX",
+        predicted=before,
+        reviewed="touched",
+    )
+    assert pair.reviewed is not None
+    rows = np.flatnonzero(pair.reviewed[:, 14])
+    assert (rows.min(), rows.max()) == (6, 21)  # 9.03 / 2 pixels on each side
+
+
+def test_huge_numbers_become_small_ones() -> None:
+    """Numbers that a script made; each object stays one."""
+    (pair,) = collect_pairs(IMAGE, PREDICTED.astype(np.int64) * 400_000_000)
+    assert pair.objects.tolist() == [1, 2, 3]
+    np.testing.assert_array_equal(pair.labels, PREDICTED)
+
+
+def test_what_is_known_of_a_pair_goes_with_its_arrays() -> None:
+    """Nothing is worked out twice, and nothing is taken for another plane's."""
+    from dataclasses import replace
+
+    (pair,) = collect_pairs(IMAGE, PREDICTED)
+    same = replace(pair, held_out=PREDICTED == 2)
+    assert same.objects is pair.objects
+    assert same.image_hash() is pair.image_hash()
+    fewer = replace(pair, labels=np.where(PREDICTED == 2, 0, PREDICTED))
+    assert fewer.objects.tolist() == [1, 3]
+    assert pair.objects.tolist() == [1, 2, 3]
+    other = replace(pair, image=as_image(IMAGE + 1))
+    assert other.image_hash() != pair.image_hash()
+    (again,) = collect_pairs(IMAGE + 1, PREDICTED)
+    assert other.image_hash() == again.image_hash()

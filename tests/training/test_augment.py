@@ -152,3 +152,27 @@ def test_inversion_is_exact() -> None:
     image = np.array([[[0.0, 0.25, 1.0]]], np.float32)
     varied = vary_intensity(image, np.random.default_rng(0), ONLY["invert"])
     np.testing.assert_allclose(varied, 1 - image)
+
+
+def test_saturation_cuts_the_brightest_and_no_more() -> None:
+    """At most 15 in 100 pixels become 1; the others keep their order and ratios."""
+    rng = np.random.default_rng(0)
+    image = np.linspace(0, 1.2, 10_000, dtype=np.float32).reshape(1, 100, 100)
+    shares = NO_AUGMENTATION.model_copy(update={"saturate": 1.0})
+    cut = []
+    for _ in range(20):
+        found = vary_intensity(image, rng, shares)
+        assert found.max() == pytest.approx(1)
+        below = found < found.max()
+        ratio = found[below][1:] / image[below][1:]
+        np.testing.assert_allclose(ratio, ratio[-1], rtol=1e-5)
+        cut.append(1 - below.mean())
+    assert max(cut) <= 0.1501 and min(cut) < 0.03 and np.std(cut) > 0.02
+
+
+def test_background_alone_is_not_saturated() -> None:
+    """Noise is not stretched to the range of objects."""
+    rng = np.random.default_rng(0)
+    image = rng.normal(0, 0.02, (1, 50, 50)).astype(np.float32)
+    shares = NO_AUGMENTATION.model_copy(update={"saturate": 1.0})
+    np.testing.assert_array_equal(vary_intensity(image, rng, shares), image)

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
-from napari_unetic.finetuning.areas import Mask, within
+from napari_unetic.finetuning.areas import (
+    LOOK_UP_MAX,
+    Mask,
+    members,
+    renumbered,
+    sizes_of,
+    within,
+)
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.source import Image, as_image
 from napari_unetic.instances.matching import check_same_shape
-from napari_unetic.instances.record import touched
+from napari_unetic.instances.record import Touched, touched
+from napari_unetic.steps import Step, Steps, drain
 
 if TYPE_CHECKING:
     from napari_unetic.image.source import ArrayLike
     from napari_unetic.pairs.pair import Pair
 
-Reviewed: TypeAlias = Literal["all", "touched"] | NDArray[Any]
+Reviewed: TypeAlias = "Literal['all', 'touched'] | ArrayLike"
+Accepted: TypeAlias = Mapping[tuple[int, ...], Collection[int]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CollectedPair:
     """One plane with its corrected labels and where they can be trusted.
+
+    Its objects and its hash are worked out once, by the thread that collects it, since
+    of a large plane they take a second; a pair made of it by `dataclasses.replace`
+    knows them, too, as long as the arrays are the same ones.
 
     Parameters
     ----------
@@ -59,15 +72,17 @@ class CollectedPair:
     range: tuple[tuple[float, float], ...] | None = None
     held_out: Mask | None = None
 
+    _known: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)
+
     @property
     def objects(self) -> NDArray[np.int64]:
         """Numbers of the objects with at least half of their area reviewed."""
-        area = np.bincount(self.labels.ravel())
-        area[0] = 0
-        if self.reviewed is None:
-            return np.flatnonzero(area)
-        inside = np.bincount(self.labels[self.reviewed], minlength=area.size)
-        return np.flatnonzero((area > 0) & (2 * inside >= area))
+        found: NDArray[np.int64] = self._once(
+            "objects",
+            (self.labels, self.reviewed),
+            lambda: reviewed_objects(self.labels, self.reviewed),
+        )
+        return found
 
     @property
     def n_objects(self) -> int:
@@ -76,11 +91,76 @@ class CollectedPair:
 
     def image_hash(self) -> str:
         """Return the SHA-256 of the plane's pixels, as `Pair.image_hash`."""
+        found: str = self._once("hash", (self.image.data,), self._hash)
+        return found
+
+    def _once(self, name: str, of: tuple[Any, ...], work: Callable[[], Any]) -> Any:
+        """Return what was worked out of these very arrays, or work it out."""
+        arrays, found = self._known.get(name, ((), None))
+        if len(arrays) != len(of) or any(
+            one is not other for one, other in zip(arrays, of, strict=True)
+        ):
+            found = work()
+            self._known[name] = of, found
+        return found
+
+    def _hash(self) -> str:
         data = np.asarray(self.image.data)
         data = np.ascontiguousarray(data, data.dtype.newbyteorder("<"))
         digest = hashlib.sha256(f"{data.dtype.str}|{data.shape}|".encode())
         digest.update(data.data)
         return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReviewedPlane:
+    """What a person has reviewed of one plane of labels.
+
+    Parameters
+    ----------
+    plane : tuple of int
+        Index of the labels.
+    labels : ndarray of shape (Y, X), int32
+        As corrected.
+    area : ndarray of shape (Y, X), bool, or None
+        Where they can be trusted; None means everywhere.
+    changes : Touched, optional
+        What was changed, where it is known what was predicted.
+    accepted : ndarray of shape (n,), int64
+        Numbers of objects as they were predicted that a person said are right.
+    """
+
+    plane: tuple[int, ...]
+    labels: NDArray[np.int32]
+    area: Mask | None
+    changes: Touched | None = None
+    accepted: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def objects(self) -> NDArray[np.int64]:
+        """Numbers of the objects with at least half of their area reviewed."""
+        return reviewed_objects(self.labels, self.area)
+
+
+def reviewed_objects(labels: NDArray[Any], area: Mask | None) -> NDArray[np.int64]:
+    """Return the numbers of the objects with at least half of their pixels in an area.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (Y, X), integer
+    area : ndarray of the same shape, bool, or None
+        None means everywhere.
+
+    Returns
+    -------
+    ndarray of shape (n,), int64
+        Ascending.
+    """
+    if area is None:
+        return sizes_of(labels)[0]
+    ids, sizes = sizes_of(labels)
+    some, inside = sizes_of(np.where(area, labels, 0))
+    return some[2 * inside >= sizes[np.searchsorted(ids, some)]]
 
 
 def collect_pairs(
@@ -92,6 +172,7 @@ def collect_pairs(
     channel: int | None = None,
     predicted: NDArray[Any] | None = None,
     reviewed: Reviewed = "all",
+    accepted: Accepted | None = None,
     diameter: float | None = None,
     before: Sequence[CollectedPair] = (),
 ) -> list[CollectedPair]:
@@ -111,13 +192,16 @@ def collect_pairs(
         The channel to learn from, where there are several; all if None.
     predicted : ndarray of the labels' shape, integer, optional
         As they were before the corrections; needed for ``"touched"``.
-    reviewed : {"all", "touched"} or ndarray of the labels' shape or (Y, X)
+    reviewed : {"all", "touched"} or array-like of the labels' shape or (Y, X)
         Where the labels can be trusted: everywhere, where something was corrected, or
-        where a mask is not 0. Touched is each object that was edited or added with a
-        rim of half a diameter, less every untouched object, and the area of each
+        where a mask is not 0. Touched is each object that was edited, added or accepted
+        with a rim of half a diameter, less every untouched object, and the area of each
         erased object as background.
+    accepted : mapping of tuple of int to collection of int, optional
+        Plane to the numbers of its objects that are right as they were predicted.
     diameter : float, optional
-        Of the objects in pixels, for the rim; the median of the labels if None.
+        Of the objects in pixels, for the rim; the median of each plane's labels if
+        None.
     before : sequence of CollectedPair
         Pairs of an earlier round: objects of the same image that were held out then
         stay so.
@@ -135,31 +219,92 @@ def collect_pairs(
     whole = as_image(image, axes, name=name)
     shape = (*whole.plane_shape, *whole.shape_yx)
     check_same_shape("labels", np.shape(labels), shape)
-    numbers = _numbers(labels)
-    size = diameter or median_diameter(numbers)
-    areas = _areas(numbers, shape, predicted, reviewed, size)
-    intensities = _range(whole, channel)
+    found = review_planes(
+        np.asarray(labels),
+        predicted=None if predicted is None else np.asarray(predicted),
+        reviewed=reviewed,
+        accepted=accepted,
+        diameter=diameter,
+    )
+    return drain(collect_steps(whole, found, name=name, channel=channel, before=before))
+
+
+def collect_steps(
+    image: Image,
+    found: Iterable[ReviewedPlane],
+    *,
+    name: str,
+    start: tuple[int, ...] | None = None,
+    shape_yx: tuple[int, int] | None = None,
+    channel: int | None = None,
+    before: Sequence[CollectedPair] = (),
+) -> Steps[list[CollectedPair]]:
+    """Cut the planes that were reviewed out of an image, one step a plane.
+
+    Parameters
+    ----------
+    image : Image
+        Only the planes that were reviewed are read, and of all of them a sample to fit
+        the range of intensities.
+    found : iterable of ReviewedPlane
+        From `review_planes`.
+    name, channel, before
+        As for `collect_pairs`.
+    start : tuple of int, optional
+        The pixel of the image, along its plane axes, Y and X, that the first one of the
+        labels is; the first one if None.
+    shape_yx : tuple of int, optional
+        Rows and columns of the labels; those of the image if None.
+
+    Yields
+    ------
+    Step
+        Progress.
+
+    Returns
+    -------
+    list of CollectedPair
+        As `collect_pairs`.
+
+    Raises
+    ------
+    UneticError
+        If nothing was reviewed, or there is no such channel.
+    """
+    _check_channel(image, channel)
+    first = start or (0,) * (len(image.plane_axes) + 2)
+    sizes = shape_yx or image.shape_yx
+    rows, columns = (
+        slice(begin, begin + size)
+        for begin, size in zip(first[-2:], sizes, strict=True)
+    )
+    is_part = bool(image.plane_axes) or sizes != image.shape_yx
+    intensities = None
     earlier = {pair.image_hash(): pair.held_out for pair in before}
-    found = []
-    for plane, area in areas:
+    pairs = []
+    for n_done, one in enumerate(found):
+        yield Step(n_done, 0, "collecting")
+        if is_part and intensities is None:
+            intensities = _range(image, channel)
+        plane = tuple(i + k for i, k in zip(one.plane, first, strict=False))
         pair = CollectedPair(
-            id=_id(name, whole.plane_axes, plane),
-            image=_plane_of(whole, plane, channel),
-            labels=np.ascontiguousarray(numbers[plane]),
-            reviewed=area,
+            id=_id(name, image.plane_axes, plane),
+            image=_window_of(image, plane, channel, rows, columns),
+            labels=_compact(one.labels),
+            reviewed=one.area,
             source=name,
             plane=plane,
             range=intensities,
         )
-        if earlier:
-            pair = replace(pair, held_out=earlier.get(pair.image_hash()))
-        found.append(pair)
-    if not found:
+        held_out = earlier.get(pair.image_hash())
+        _ = pair.objects
+        pairs.append(replace(pair, held_out=held_out))
+    if not pairs:
         raise UneticError(
             f"Expected objects that were reviewed in {name}, got none; correct some, "
             "or choose another reviewed area."
         )
-    return found
+    return pairs
 
 
 def collected(pairs: Sequence[Pair]) -> list[CollectedPair]:
@@ -182,13 +327,69 @@ def collected(pairs: Sequence[Pair]) -> list[CollectedPair]:
 
 def median_diameter(labels: NDArray[Any]) -> float:
     """Median diameter of the objects of a label image in pixels; 1 without objects."""
-    areas = np.bincount(labels.ravel())[1:]
-    areas = areas[areas > 0]
-    return float(np.median(np.sqrt(4 * areas / np.pi))) if areas.size else 1.0
+    _, sizes = sizes_of(labels)
+    return float(np.median(np.sqrt(4 * sizes / np.pi))) if sizes.size else 1.0
+
+
+def review_planes(
+    labels: ArrayLike,
+    *,
+    predicted: ArrayLike | None = None,
+    reviewed: Reviewed = "all",
+    accepted: Accepted | None = None,
+    diameter: float | None = None,
+) -> Iterator[ReviewedPlane]:
+    """Yield the planes of labels that a person has reviewed, one in memory at a time.
+
+    Parameters
+    ----------
+    labels : array-like of plane axes and (Y, X), integer
+        As corrected. It may be lazy: it is read plane by plane.
+    predicted, reviewed, accepted, diameter
+        As for `collect_pairs`.
+
+    Yields
+    ------
+    ReviewedPlane
+        In the order of the planes.
+
+    Raises
+    ------
+    UneticError
+        If the shapes do not fit, or it is not known what was predicted.
+    """
+    shape = tuple(labels.shape)
+    mask = _checked(reviewed, predicted, shape)
+    for plane in np.ndindex(*shape[:-2]):
+        numbers = _numbers(np.asarray(labels[plane]))
+        changes = None
+        if predicted is not None:
+            before = np.asarray(predicted[plane])
+            changes = touched(before, numbers)
+        ids = _still_untouched((accepted or {}).get(plane, ()), changes, numbers)
+        area: Mask | None = None
+        if mask is not None:
+            area = _area_in(mask, plane)
+            is_reviewed = bool((numbers[area] > 0).any())
+            if changes is not None:
+                gone = np.intersect1d(changes.erased, reviewed_objects(before, area))
+                changes = replace(changes, erased=gone)
+        elif reviewed == "touched":
+            assert changes is not None
+            size = diameter or median_diameter(numbers)
+            area = _area_of(changes, before, numbers, ids, size)
+            is_reviewed = area is not None
+        else:
+            is_reviewed = bool(numbers.any())
+        if is_reviewed:
+            yield ReviewedPlane(plane, numbers, area, changes, ids)
 
 
 def touched_area(
-    predicted: NDArray[Any], labels: NDArray[Any], diameter: float
+    predicted: NDArray[Any],
+    labels: NDArray[Any],
+    diameter: float,
+    accepted: Collection[int] = (),
 ) -> Mask | None:
     """Return the area of one plane that corrections tell something about.
 
@@ -198,22 +399,80 @@ def touched_area(
         Before and after.
     diameter : float
         In pixels; the rim is half of it.
+    accepted : collection of int
+        Numbers of objects that are right as they were predicted.
 
     Returns
     -------
     ndarray of shape (Y, X), bool, or None
-        None where nothing was touched.
+        None where nothing was touched or accepted.
     """
     changes = touched(predicted, labels)
-    edited = np.isin(labels, np.concatenate([changes.edited, changes.added]))
-    erased = np.isin(predicted, changes.erased)
-    if not (edited.any() or erased.any()):
+    ids = _still_untouched(accepted, changes, labels)
+    return _area_of(changes, predicted, labels, ids, diameter)
+
+
+def _area_of(
+    changes: Touched,
+    predicted: NDArray[Any],
+    labels: NDArray[Any],
+    accepted: NDArray[np.int64],
+    diameter: float,
+) -> Mask | None:
+    """Return the area around what was changed or accepted, less all other objects."""
+    own = np.concatenate([changes.edited, changes.added, accepted])
+    if not own.size and not changes.erased.size:
         return None
-    area = erased | within(edited, diameter / 2)
-    return area & ~np.isin(labels, changes.untouched)
+    area = within(members(labels, own), diameter / 2)
+    area |= members(predicted, changes.erased)
+    area &= ~members(labels, np.setdiff1d(changes.untouched, accepted))
+    return area
+
+
+def _still_untouched(
+    accepted: Collection[int], changes: Touched | None, labels: NDArray[Any]
+) -> NDArray[np.int64]:
+    """Return the accepted objects that are there and were not changed since."""
+    ids = np.unique(np.array(sorted(accepted), np.int64))
+    there = np.unique(labels) if changes is None and ids.size else None
+    if changes is not None:
+        there = changes.untouched
+    return ids if there is None else np.intersect1d(ids, there)
+
+
+def _area_in(mask: ArrayLike, plane: tuple[int, ...]) -> Mask:
+    """Return what a mask of all planes, or one for each, says of a plane."""
+    is_one_for_all = len(mask.shape) == 2
+    window = np.asarray(mask[()] if is_one_for_all else mask[plane])
+    return np.ascontiguousarray(window != 0)
+
+
+def _checked(
+    reviewed: Reviewed, predicted: ArrayLike | None, shape: tuple[int, ...]
+) -> ArrayLike | None:
+    """Return the mask where one was given; its shape, and the prediction's, fit."""
+    if predicted is not None:
+        check_same_shape("prediction", tuple(predicted.shape), shape)
+    if not isinstance(reviewed, str):
+        mask: ArrayLike = reviewed
+        if tuple(mask.shape) != shape[-2:]:
+            check_same_shape("reviewed area", tuple(mask.shape), shape)
+        return mask
+    if reviewed not in ("all", "touched"):
+        raise UneticError(
+            f"Expected a reviewed area as all, touched or a mask, got {reviewed!r}; "
+            "choose one."
+        )
+    if reviewed == "touched" and predicted is None:
+        raise UneticError(
+            "Expected what was predicted, to tell what was touched, got none; "
+            "choose another reviewed area, or segment with this plugin."
+        )
+    return None
 
 
 def _numbers(labels: NDArray[Any]) -> NDArray[np.int32]:
+    """Return one plane of labels in numbers of 32 bits, a copy."""
     array = np.asarray(labels)
     if array.dtype.kind not in "bui" or (array.size and int(array.min()) < 0):
         raise UneticError(
@@ -225,55 +484,22 @@ def _numbers(labels: NDArray[Any]) -> NDArray[np.int32]:
             f"Expected labels up to {np.iinfo(np.int32).max}, got {array.max()}; "
             "renumber them."
         )
-    return array.astype(np.int32)
+    return array.astype(np.int32, order="C")
 
 
-def _areas(
-    labels: NDArray[np.int32],
-    shape: tuple[int, ...],
-    predicted: NDArray[Any] | None,
-    reviewed: Reviewed,
-    diameter: float,
-) -> Iterator[tuple[tuple[int, ...], Mask | None]]:
-    """Yield the planes that were reviewed, each with its area."""
-    mask: NDArray[Any] | None = None
-    if not isinstance(reviewed, str):
-        mask = np.asarray(reviewed)
-        if mask.shape != shape[-2:]:
-            check_same_shape("reviewed area", mask.shape, shape)
-        mask = np.broadcast_to(mask != 0, shape)
-    elif reviewed == "touched":
-        if predicted is None:
-            raise UneticError(
-                "Expected what was predicted, to tell what was touched, got none; "
-                "choose another reviewed area, or segment with this plugin."
-            )
-        check_same_shape("prediction", np.shape(predicted), shape)
-    elif reviewed != "all":
-        raise UneticError(
-            f"Expected a reviewed area as all, touched or a mask, got {reviewed!r}; "
-            "choose one."
-        )
-    for plane in np.ndindex(*shape[:-2]):
-        if mask is not None:
-            if (labels[plane][mask[plane]] > 0).any():
-                yield plane, np.ascontiguousarray(mask[plane])
-        elif reviewed == "touched":
-            assert predicted is not None
-            area = touched_area(np.asarray(predicted)[plane], labels[plane], diameter)
-            if area is not None:
-                yield plane, area
-        elif labels[plane].any():
-            yield plane, None
+def _compact(labels: NDArray[np.int32]) -> NDArray[np.int32]:
+    """Return labels whose numbers are no larger than a table of them may be."""
+    if int(labels.max(initial=0)) <= LOOK_UP_MAX:
+        return labels
+    return renumbered(labels, sizes_of(labels)[0])
 
 
 def _range(image: Image, channel: int | None) -> tuple[tuple[float, float], ...] | None:
-    """Return the range of intensities of each channel over all planes.
+    """Return the range of intensities of each channel over the whole image.
 
-    None for a single plane, which tells it by itself, and for colours, of which a
-    model may take the grey.
+    None for colours, of which a model may take the grey.
     """
-    if not image.plane_axes or image.rgb:
+    if image.rgb:
         return None
     n_channels = image.n_channels if channel is None else 1
     fitted = fit_normalisation(image, n_channels, channel=channel)
@@ -283,15 +509,25 @@ def _range(image: Image, channel: int | None) -> tuple[tuple[float, float], ...]
     )
 
 
-def _plane_of(image: Image, plane: tuple[int, ...], channel: int | None) -> Image:
-    """Copy a plane of an image into memory."""
+def _check_channel(image: Image, channel: int | None) -> None:
     n = image.n_channels
     if channel is not None and not 0 <= channel < n:
         raise UneticError(
             f"Expected a channel from 0 to {n - 1} of {image.name}, got {channel}; "
             "counting starts at 0."
         )
-    data = image.read(plane, None if channel is None else (channel,)).copy()
+
+
+def _window_of(
+    image: Image,
+    plane: tuple[int, ...],
+    channel: int | None,
+    rows: slice,
+    columns: slice,
+) -> Image:
+    """Copy a window of a plane of an image into memory."""
+    channels = None if channel is None else (channel,)
+    data = image.read(plane, channels, rows, columns).copy()
     has_channels = data.shape[0] > 1
     return replace(
         image,

@@ -12,12 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
-from napari_unetic.instances.matching import overlap
+from napari_unetic.instances.matching import check_same_shape, overlap
 from napari_unetic.instances.objects import check_labels
 
 Ids = NDArray[np.int64]
 
 _FORMAT = "labels1"
+_PART = 2**19
+"""Pixels at a time. NumPy keeps other threads waiting for all of some operations, a
+second of 67 million pixels; so the window would stand still."""
+
 _SIGNS_OF_DAMAGE = (
     AttributeError,
     IndexError,
@@ -78,19 +82,49 @@ def touched(predicted: NDArray[Any], labels: NDArray[Any]) -> Touched:
     other erased; of one that is cut in two, the part with the old number is edited and
     the other added.
     """
-    pairs = overlap(predicted, labels)
-    old, new = pairs.true_ids[pairs.true_index], pairs.pred_ids[pairs.pred_index]
-    same_pixels = (pairs.shared == pairs.true_areas[pairs.true_index]) & (
-        pairs.shared == pairs.pred_areas[pairs.pred_index]
+    check_same_shape("labels", labels.shape, predicted.shape)
+    before, after = predicted.ravel(), labels.ravel()
+    n_parts = max(-(-before.size // _PART), 1)
+    parts = [
+        overlap(old, new)
+        for old, new in zip(
+            np.array_split(before, n_parts),
+            np.array_split(after, n_parts),
+            strict=True,
+        )
+    ]
+    old_ids, old_areas = _summed([(one.true_ids, one.true_areas) for one in parts])
+    new_ids, new_areas = _summed([(one.pred_ids, one.pred_areas) for one in parts])
+    codes, shared = _summed(
+        [
+            (
+                np.searchsorted(old_ids, one.true_ids)[one.true_index] * len(new_ids)
+                + np.searchsorted(new_ids, one.pred_ids)[one.pred_index],
+                one.shared,
+            )
+            for one in parts
+        ]
     )
+    i, j = np.divmod(codes, max(len(new_ids), 1))
+    same_pixels = (shared == old_areas[i]) & (shared == new_areas[j])
+    old, new = old_ids[i], new_ids[j]
     untouched = new[same_pixels]
     edited = np.setdiff1d(new[old == new], untouched)
     return Touched(
         untouched=np.sort(untouched),
         edited=edited,
-        added=np.setdiff1d(pairs.pred_ids, np.union1d(untouched, edited)),
-        erased=np.setdiff1d(pairs.true_ids, np.union1d(old[same_pixels], edited)),
+        added=np.setdiff1d(new_ids, np.union1d(untouched, edited)),
+        erased=np.setdiff1d(old_ids, np.union1d(old[same_pixels], edited)),
     )
+
+
+def _summed(parts: list[tuple[Ids, Ids]]) -> tuple[Ids, Ids]:
+    """Return each number of several counts once, with the sum of its counts."""
+    ids = np.concatenate([one for one, _ in parts])
+    counts = np.concatenate([one for _, one in parts])
+    found, where = np.unique(ids, return_inverse=True)
+    sums = np.bincount(where, weights=counts, minlength=len(found))
+    return found.astype(np.int64), sums.astype(np.int64)
 
 
 def pack_labels(labels: NDArray[Any]) -> str:
@@ -158,14 +192,30 @@ def unpack_labels(text: str) -> NDArray[Any]:
         counts = np.stack([gaps, lengths], axis=1).ravel().astype(np.int64)
         values = np.stack([np.zeros_like(ids), ids], axis=1).ravel().astype(dtype)
         size = math.prod(shape)
-        rest = size - int(counts.sum())
         # Before anything is repeated: a damaged count may ask for all memory there is.
-        if rest < 0 or counts.min(initial=0) < 0 or counts.max(initial=0) > size:
+        if (
+            int(counts.sum()) > size
+            or counts.min(initial=0) < 0
+            or counts.max(initial=0) > size
+        ):
             raise ValueError
-        flat = np.repeat(np.append(values, dtype.type(0)), np.append(counts, rest))
-        return flat.reshape(shape)
+        return _repeated(values, counts, size).reshape(shape)
     except _SIGNS_OF_DAMAGE as error:
         raise UneticError(
             "Expected labels packed as text, got a damaged text or something else; "
             "segment the image again."
         ) from error
+
+
+def _repeated(values: NDArray[Any], counts: Ids, size: int) -> NDArray[Any]:
+    """Return runs of values, followed by zeros."""
+    flat = np.zeros(size, values.dtype)
+    ends = np.cumsum(counts)
+    first = 0
+    while first < len(counts):
+        begin = int(ends[first - 1]) if first else 0
+        stop = max(int(np.searchsorted(ends, begin + _PART)), first + 1)
+        part = np.repeat(values[first:stop], counts[first:stop])
+        flat[begin : begin + part.size] = part
+        first = stop
+    return flat

@@ -1,8 +1,9 @@
 """Augmentation: one random draw moves image and labels together.
 
 Geometry (flips, quarter turns, free rotation, zoom, elastic deformation) acts on both;
-intensity (gain, offset, gamma, blur, uneven light, noise) on the image alone, after
-normalisation, where 0 is background and 1 the brightest objects.
+intensity (gain, offset, gamma, blur, uneven light, noise, saturation, inversion, JPEG)
+on the image alone, after normalisation, where 0 is background and 1 the brightest
+objects.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from napari_unetic.image.tiles import reflect
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
+_DIMMEST = 0.15
+"""Level above background at which saturation begins at the earliest."""
+
 
 class Augmentation(BaseModel):
     """The share of patches that each kind of variation acts on."""
@@ -35,6 +39,7 @@ class Augmentation(BaseModel):
     blur: Share = Field(0.2, title="Blur of .3 to 1.5 pixels")
     gain: Share = Field(0.7, title="Gain of .6 to 1.5 and offset")
     noise: Share = Field(0.4, title="Noise of up to 8 % of the range")
+    saturate: Share = Field(0.05, title="Saturation of up to the brightest 15 %")
     invert: Share = Field(0.02, title="Inverted contrast")
     jpeg: Share = Field(0.05, title="JPEG artefacts, quality 30 to 95")
     blank: Share = Field(0.02, title="Noise instead of a patch, without objects")
@@ -49,6 +54,7 @@ NO_AUGMENTATION = Augmentation(
     blur=0,
     gain=0,
     noise=0,
+    saturate=0,
     invert=0,
     jpeg=0,
     blank=0,
@@ -236,10 +242,23 @@ def vary_intensity(
     if rng.random() < shares.noise:
         noise = rng.standard_normal(result.shape, dtype=np.float32)
         result = result + np.float32(rng.uniform(0.005, 0.08)) * noise
+    if rng.random() < shares.saturate:
+        result = _saturated(result, rng.uniform(0.85, 1))
     if rng.random() < shares.jpeg:
         quality = int(rng.integers(30, 96))
         result = np.stack([_jpeg(channel, quality) for channel in result])
     return np.asarray(result, np.float32)
+
+
+def _saturated(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:
+    """Return the image as from a camera whose range ends within that of the objects.
+
+    All above the level below which that share of the pixels lies becomes 1, which the
+    normalisation would make of it.
+    """
+    level = float(np.quantile(image, share))
+    # Of little but background nothing can be told apart above the level.
+    return np.minimum(image, level) / level if level > _DIMMEST else image
 
 
 def _jpeg(channel: NDArray[np.floating], quality: int) -> NDArray[np.float32]:

@@ -29,7 +29,8 @@ pixels of level 0) and
 - ``layer``: ``axes`` of the layer of labels, a letter a dimension, its ``shape``, and
   ``start``, the pixel of the image (of the level) that its first one is;
 - ``predicted``: the labels as they were predicted (`pack_labels`), so that objects
-  touched later can be told.
+  touched later can be told;
+- ``accepted``: objects that a person has said are right as they are (`Footprint`).
 """
 
 _AXES_BY_NDIM = {2: "YX", 3: "ZYX", 4: "TZYX", 5: "TZCYX"}

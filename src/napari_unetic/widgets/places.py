@@ -96,20 +96,42 @@ def shapes_region(shapes: Shapes, layer: ImageLayer, letters: str) -> Region:
     UneticError
         If nothing is enclosed.
     """
-    polygons = []
+    polygons = [
+        _vertices(to_image(shapes, outline, layer, letters))
+        for outline in outlines(shapes)
+    ]
+    return Region(tuple(polygons))
+
+
+def outlines(shapes: Shapes) -> list[NDArray[np.float64]]:
+    """Return the outlines of what a layer of shapes encloses.
+
+    Parameters
+    ----------
+    shapes : napari.layers.Shapes
+        Rectangles, ellipses and polygons; lines enclose nothing.
+
+    Returns
+    -------
+    list of ndarray of shape (N, dimensions of the layer), float
+        Vertices in the layer's own coordinates, one or more outlines.
+
+    Raises
+    ------
+    UneticError
+        If nothing is enclosed.
+    """
+    found = []
     for vertices, kind in zip(shapes.data, shapes.shape_type, strict=True):
-        if kind not in AREAS:
-            continue
-        outline = np.asarray(vertices, np.float64)
-        if kind == "ellipse":
-            outline = _ellipse(outline)
-        polygons.append(_vertices(to_image(shapes, outline, layer, letters)))
-    if not polygons:
+        if kind in AREAS:
+            outline = np.asarray(vertices, np.float64)
+            found.append(_ellipse(outline) if kind == "ellipse" else outline)
+    if not found:
         raise UneticError(
             f"Expected a rectangle, ellipse or polygon in {shapes.name}, got none; "
             "draw one around the objects."
         )
-    return Region(tuple(polygons))
+    return found
 
 
 def current_plane(viewer: Viewer, layer: ImageLayer, letters: str) -> tuple[int, ...]:

@@ -13,7 +13,8 @@ What is found in 3 and 4 is believed if most of the objects that were predicted 
 still in the layer, pixel by pixel. So what cannot be known is: the record of a layer
 that was saved by napari, after most of its objects had been changed, or when newer
 results had pushed it out, or on another computer; of a layer that was cropped, scaled
-or renumbered by something that does not keep the metadata; of a file that
+or renumbered by something that does not keep the metadata; which objects were accepted
+in a review before napari's own *Save*; of a file that
 ``unetic segment`` wrote and napari opened as an image, as it does with labels of 16
 bits, and that was then converted to labels, which forgets the file (`open_labels` in
 `napari_unetic.widgets.saving` opens it as labels); and what a person did to an object
@@ -58,6 +59,9 @@ FORMAT_VERSION = 1
 LEAST_UNTOUCHED = 0.5
 """Share of the predicted objects that must be in a layer for a record to be its own."""
 
+ACCEPTED = "accepted"
+"""Key in a record to the places of objects that a person has said are right."""
+
 N_KEPT = 200
 KEPT_BYTES = 256_000_000
 """How many of the last results are kept, and how many bytes they may take."""
@@ -86,6 +90,27 @@ def record_of(layer: Labels) -> Record | None:
         if record is not None:
             layer.metadata = {**layer.metadata, METADATA_KEY: record}
     return record
+
+
+def with_accepted(record: Record, before: Record | None) -> Record:
+    """Return a record with the objects that were accepted by another of its layer.
+
+    Parameters
+    ----------
+    record : dict
+        What made the labels that are in the layer now.
+    before : dict, optional
+        The record that was in the layer until now.
+
+    Returns
+    -------
+    dict
+        A copy. Acceptance goes with the pixels of an object (`Footprint`): what has
+        other pixels now is not accepted any more, what has them again is.
+    """
+    accepted = (before or {}).get(ACCEPTED)
+    kept = {key: value for key, value in record.items() if key != ACCEPTED}
+    return {**kept, ACCEPTED: accepted} if accepted else kept
 
 
 def find_record(layer: Labels) -> Record | None:

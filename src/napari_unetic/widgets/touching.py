@@ -10,7 +10,7 @@ import numpy as np
 from napari_unetic.errors import UneticError
 from napari_unetic.instances.record import pack_labels, touched, unpack_labels
 from napari_unetic.widgets.layers import METADATA_KEY
-from napari_unetic.widgets.records import record_of
+from napari_unetic.widgets.records import Record, find_record, record_of, with_accepted
 
 if TYPE_CHECKING:
     from napari.layers import Labels
@@ -63,6 +63,8 @@ class Watch:
         self._touched: bool | None = None
         self._steps: tuple[int, ...] = ()
         self._n_changes = 0
+        self._found: Record | None = None
+        self._looked_for = False
         self.muted = False
         self.put_back: Moment | None = None
         # Napari holds bound methods weakly; `_WATCHES` holds this.
@@ -87,6 +89,34 @@ class Watch:
         layer = self._layer()
         data = None if layer is None else id(layer.data)
         return self.touched(), self._n_changes, self._n_steps(), data
+
+    def record(self) -> Record | None:
+        """Return what the layer was made with, without touching it.
+
+        It is for any thread. A record that is not in the metadata is looked for once,
+        which takes seconds where there are many of labels of that shape.
+        """
+        layer = self._layer()
+        if layer is None:
+            return None
+        known: Record | None = layer.metadata.get(METADATA_KEY)
+        if known is None and not layer.multiscale and not self._looked_for:
+            self._found, self._looked_for = find_record(layer), True
+        return self._found if known is None else known
+
+    def replace_record(self, record: Record) -> None:
+        """Put another record of the same labels into the layer.
+
+        It is for the thread of the viewer alone.
+        """
+        layer = self._layer()
+        if layer is None:
+            return
+        self.muted = True
+        try:
+            layer.metadata = {**layer.metadata, METADATA_KEY: record}
+        finally:
+            self.muted = False
 
     def _n_steps(self) -> tuple[int, ...]:
         """Return how many steps can be undone and redone; napari says no more of it."""
@@ -115,9 +145,12 @@ class Watch:
         layer = self._layer()
         if moment is None or layer is None:
             return
+        now, then = layer.metadata.get(METADATA_KEY), moment.metadata[METADATA_KEY]
         self.muted = True
         try:
-            layer.metadata = moment.metadata
+            # To accept an object is no step of the history, so undo leaves it alone.
+            record = with_accepted(then, now)
+            layer.metadata = {**moment.metadata, METADATA_KEY: record}
             layer.features = moment.features
         finally:
             self.muted = False

@@ -12,7 +12,7 @@ from napari.layers import Labels, Layer
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.layers import METADATA_KEY, PLACEMENT
 from napari_unetic.widgets.merging import Content, merge
-from napari_unetic.widgets.records import record_of
+from napari_unetic.widgets.records import record_of, with_accepted
 from napari_unetic.widgets.touching import Moment, watch
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def update_layer(
     try:
         layer.data[...] = content.labels
         layer.features = content.features
-        layer.metadata = {**layer.metadata, METADATA_KEY: content.record}
+        record = with_accepted(content.record, layer.metadata.get(METADATA_KEY))
+        layer.metadata = {**layer.metadata, METADATA_KEY: record}
         _into_history(layer, before, Moment(layer, touched=content.touched))
         layer.refresh()
     finally:
