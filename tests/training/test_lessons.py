@@ -12,6 +12,7 @@ import tifffile
 import torch
 
 from napari_unetic.errors import UneticError
+from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.model.registry import load_model
 from napari_unetic.networks import losses
 from napari_unetic.networks.build import build_network
@@ -363,6 +364,7 @@ def test_contradictions_are_refused(pairs: Pairs, tmp_path: Path) -> None:
         ({"classes": (), "class_weights": (1, 2)}, "no class weights"),
         ({"classes": (), "border_weight": 3}, "no border"),
         ({"classes": (), "resize_px": 128}, "classes to learn"),
+        ({"contact_gap_px": 2}, "no gap of contacts"),
         ({"loss": "instances"}, "a loss for classes"),
         ({"class_weights": (1, 2, 3)}, "Expected 2 class weights"),
     ):
@@ -434,3 +436,19 @@ def test_patience_waits_until_something_is_learnt(
     found = [e["iou"] for e in events if e["event"] == "validation"]
     assert len(found) == 6
     assert events[-1] == {"event": "end", "step": 6, "minutes": events[-1]["minutes"]}
+
+
+def test_channels_and_the_gap_of_contacts_are_those_asked_for(
+    pairs: Pairs, tmp_path: Path
+) -> None:
+    """The network takes as many channels; its targets have the gap; a model decides."""
+    asked = {"channels": 3, "contact_gap_px": 2.0}
+    folder = train(pairs[:2], pairs[5:], tmp_path / "r", _settings(classes=(), **asked))
+    found = load_model(folder).description
+    assert found.network.in_channels == 3
+    assert found.channels == ("red", "green", "blue")
+    assert found.target == TargetSpec(contact_gap_px=2)
+    for name, value in asked.items():
+        settings = _settings(classes=(), **{name: value})
+        with pytest.raises(UneticError, match=f"{name.split('_')[0]}.* as 'r' has it"):
+            train(pairs[:2], pairs[5:], tmp_path / "s", settings, from_model=folder)

@@ -52,6 +52,8 @@ SETTINGS = {
     "encoder_rate": "encoder_rate",
     "rehearsal": "rehearsal",
     "anchor": "anchor",
+    "channels": "channels",
+    "contact_gap": "contact_gap_px",
     "classes": "classes",
     "loss": "loss",
     "class_weights": "class_weights",
@@ -199,6 +201,19 @@ def add_parser(commands: Any) -> None:
         type=positive_integer,
         metavar="N",
         help="validations in a whole training, evenly spread (default: 20)",
+    )
+    parser.add_argument(
+        "--channels",
+        type=positive_integer,
+        metavar="N",
+        help="that the network takes; grey images fill all (default: the preset's)",
+    )
+    parser.add_argument(
+        "--contact-gap",
+        type=non_negative,
+        metavar="PX",
+        help="objects so many pixels apart count as meeting, where the network learns "
+        "to keep them apart (default: 0; those one pixel apart always do)",
     )
     _add_classes(parser)
     _add_optimiser(parser)

@@ -46,8 +46,14 @@ def describe(
         )
     chosen = preset(settings.preset)
     normalisation = settings.normalisation or "percentile"
-    target: TargetSpec | SemanticTargetSpec = TargetSpec()
+    target: TargetSpec | SemanticTargetSpec
+    target = TargetSpec(contact_gap_px=settings.contact_gap_px)
     decoding: DecodeSpec | ClassDecodeSpec = DecodeSpec()
+    if settings.classes and settings.contact_gap_px:
+        raise UneticError(
+            "Expected no gap of contacts for classes, which have no contacts, got "
+            f"{settings.contact_gap_px:g}; leave it out."
+        )
     if settings.classes:
         # A network whose source tells a class by two maps keeps them.
         is_two = len(settings.classes) == 1 and chosen.spec.out_channels == 2
@@ -59,8 +65,9 @@ def describe(
             "Expected classes to learn from images resized to one size, got none; "
             "name them, or leave the size out: objects would lose their shapes."
         )
-    network = chosen.spec.model_copy(update={"out_channels": target.n_maps})
-    n = network.in_channels
+    n = settings.channels or chosen.spec.in_channels
+    sizes = {"in_channels": n, "out_channels": target.n_maps}
+    network = chosen.spec.model_copy(update=sizes)
     names = {1: ("grey",), 3: ("red", "green", "blue")}
     description = ModelDescription(
         name=name,
@@ -82,13 +89,15 @@ def refuse_given(settings: TrainSettings, base: Model) -> None:
     Raises
     ------
     UneticError
-        If classes, normalisation or size are given, or the loss does not fit.
+        If one of them is given, or the loss does not fit.
     """
-    for name in ("classes", "normalisation", "resize_px"):
+    decided = "classes", "normalisation", "resize_px", "channels", "contact_gap_px"
+    for name in decided:
         if getattr(settings, name):
+            said = name.removesuffix("_px").replace("_", " ")
             raise UneticError(
-                f"Expected {name.removesuffix('_px')} as {base.name!r} has it, which "
-                "training starts from, got another; leave it out, or start from a "
+                f"Expected {said} as {base.name!r} has it, which training "
+                "starts from, got another; leave it out, or start from a "
                 "preset."
             )
     lesson_of(base.description, settings)

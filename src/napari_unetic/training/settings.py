@@ -38,6 +38,22 @@ class TrainSettings(BaseModel):
         title="Network",
         description="A preset; not used where training starts from a model.",
     )
+    channels: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        title="Channels",
+        description="That the network takes; grey images fill all of them. Left out: "
+        "those of the preset.",
+    )
+    contact_gap_px: float = Field(
+        0.0,
+        ge=0,
+        le=32,
+        title="Gap of contacts",
+        description="Objects so many pixels apart count as meeting, where the network "
+        "learns to keep them apart; those one pixel apart always do.",
+    )
     minutes: float | None = Field(
         None, gt=0, title="Minutes", description="Budget as time, tuning not counted."
     )
