@@ -313,3 +313,20 @@ def test_real_masks_score_one_against_themselves(data_folder, tmp_path):
     scores = score(tmp_path, archive, ids=[pair.id for pair in chosen])
     assert len(scores.images) == 5
     assert scores.mean_ap_per_image_10 == 1
+
+
+def test_classes_are_scored_pixel_by_pixel():
+    """Not by objects; arrays hold class numbers as they are."""
+    truth, pred = np.array([[0, 1, 2, 2]]), np.array([[0, 1, 1, 2]])
+    scores = score(pred, truth, classes=("cell", "edge"))
+    assert scores.pooled("iou") == {"background": 1, "cell": 0.5, "edge": 0.5}
+    assert score(pred > 0, truth > 0, classes="cell").mean_iou == 1
+
+
+def test_masks_of_any_form_are_scored_as_one_class(tmp_path):
+    """0/255 against numbers of objects that touch: the same pixels, so 1."""
+    labels = np.array([[1, 1, 2, 2, 0, 0], [1, 1, 2, 2, 0, 0]], np.uint16)
+    write(tmp_path, pred__a=(255 * (labels > 0)).astype(np.uint8), true__a=labels)
+    by_class = score(tmp_path / "pred", tmp_path / "true", classes="cell")
+    assert by_class.mean_iou == 1 and not by_class.notices
+    assert score(tmp_path / "pred", tmp_path / "true").pooled("ap")["0.95"] < 1

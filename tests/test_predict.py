@@ -81,10 +81,10 @@ def test_what_the_network_gets_does_not_grow_with_the_image(
     seen: list[tuple[int, ...]] = []
 
     def watched(
-        network: Any, windows: NDArray[np.float32], device: Any
+        network: Any, windows: NDArray[np.float32], *rest: Any
     ) -> NDArray[np.float32]:
         seen.append(windows.shape[-2:])
-        return run_network(network, windows, device)
+        return run_network(network, windows, *rest)
 
     monkeypatch.setattr("napari_unetic.maps.preparation.run_network", watched)
     model = _model("unetic-24")

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
@@ -14,14 +15,14 @@ from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.reading import IMAGE_SUFFIXES, read_labels
-from napari_unetic.instances.counts import ImageScore, pool, score_image
-from napari_unetic.instances.scores import Scores
-from napari_unetic.pairs.assemble import Annotation, take_labels
+from napari_unetic.kinds import AnyScores, ClassKind, Kind, ObjectKind, Row
+from napari_unetic.pairs.assemble import Annotation
 from napari_unetic.pairs.entries import Entry, list_entries
 from napari_unetic.pairs.label_files import image_name, label_files, match_names
 from napari_unetic.pairs.pair import Pairs
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.pairs.selection import expand_ids
+from napari_unetic.semantic.targets import semantic_target
 from napari_unetic.steps import Step, Steps, drain
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def score(
     labels: Location | None = None,
     ids: str | Sequence[str] | None = None,
     exclude_ids: str | Sequence[str] | None = None,
-) -> Scores:
+    classes: str | Sequence[str] | None = None,
+) -> AnyScores:
     """Score label images against true ones.
 
     Parameters
@@ -54,10 +56,13 @@ def score(
         Where the truth is a data set: take its labels from here instead, by id.
     ids, exclude_ids : str or sequence of str, optional
         Score these only, or leave these out: ids or ``FILE.json:KEY`` texts.
+    classes : str or sequence of str, optional
+        The images show classes of pixels, not objects: names of class 1, 2, ... Masks
+        are read by the rule of `napari_unetic.semantic.masks`.
 
     Returns
     -------
-    Scores
+    Scores, or ClassScores with `classes`
         One row an image, in the order of the names.
 
     Raises
@@ -79,7 +84,14 @@ def score(
     1.0
     """
     return drain(
-        score_steps(pred, truth, labels=labels, ids=ids, exclude_ids=exclude_ids)
+        score_steps(
+            pred,
+            truth,
+            labels=labels,
+            ids=ids,
+            exclude_ids=exclude_ids,
+            classes=classes,
+        )
     )
 
 
@@ -90,10 +102,15 @@ def score_steps(
     labels: Location | None = None,
     ids: str | Sequence[str] | None = None,
     exclude_ids: str | Sequence[str] | None = None,
-) -> Steps[Scores]:
+    classes: str | Sequence[str] | None = None,
+) -> Steps[AnyScores]:
     """Yield steps and return what `score` returns; see there for the parameters."""
+    kind: Kind = ObjectKind()
+    if classes is not None:
+        names = [classes] if isinstance(classes, str) else classes
+        kind = ClassKind(semantic_target(names))
     if _is_folder(pred) and _is_folder(truth):
-        true, notices = _true_readers(truth, labels, ids, exclude_ids)
+        true, notices = _true_readers(kind, truth, labels, ids, exclude_ids)
         files = label_files(pred)
         found = match_names(files.by_name, true, pred)
         notices.extend(files.notices)
@@ -102,28 +119,29 @@ def score_steps(
             notices.append(
                 f"Predictions left out because they have no truth: {n_extra}."
             )
-        work = {key: (_entry_reader(found[key]), true[key]) for key in true}
+        work = {key: (_entry_reader(kind, found[key]), true[key]) for key in true}
     elif _is_folder(pred) or _is_folder(truth):
         raise UneticError(
             "Expected two arrays or files, or two folders or zips, got one of each; "
             "name the same kind for prediction and truth."
         )
     else:
-        work, notices = {_name(truth): (_reader(pred), _reader(truth))}, []
+        both = _reader(kind, pred), _reader(kind, truth)
+        work, notices = {_name(truth): both}, []
     for notice in notices:
         yield Step(0, len(work), "scoring", notice=notice)
-    rows: list[ImageScore] = []
-    total = pool([])
+    rows: list[Row] = []
+    total: Row | None = None
     for name, (read_pred, read_truth) in work.items():
         predicted, true_one = read_pred(), read_truth()
-        rows.append(_score_one(true_one.labels, predicted.labels, name))
-        total = pool([total, rows[-1]])
+        rows.append(_score_one(kind, true_one.labels, predicted.labels, name))
+        total = kind.add(total, rows[-1])
         said = predicted.notices + true_one.notices
         notices.extend(said)
         for notice in said:
             yield Step(len(rows), len(work), "scoring", notice=notice)
-        yield Step(len(rows), len(work), "scoring", {"ap": total.ap[0]})
-    return Scores(tuple(rows), notices=tuple(dict.fromkeys(notices)))
+        yield Step(len(rows), len(work), "scoring", kind.so_far(total))
+    return kind.scores(rows, notices=tuple(dict.fromkeys(notices)))
 
 
 def evaluate(
@@ -136,7 +154,7 @@ def evaluate(
     device: str = "auto",
     tile: int | None = None,
     threads: int | None = None,
-) -> Scores:
+) -> AnyScores:
     """Segment the images of pairs with a model and score the result.
 
     Parameters
@@ -152,7 +170,7 @@ def evaluate(
 
     Returns
     -------
-    Scores
+    Scores, or ClassScores where the model tells classes
         One row a pair, with the seconds from normalising to labels and the number of
         threads.
 
@@ -185,13 +203,14 @@ def evaluate_steps(
     device: str = "auto",
     tile: int | None = None,
     threads: int | None = None,
-) -> Steps[Scores]:
+) -> Steps[AnyScores]:
     """Yield steps and return what `evaluate` returns; see there for the parameters."""
     from napari_unetic.model.registry import load_model
 
-    if not isinstance(pairs, Pairs):
-        pairs = read_pairs(pairs)
     loaded = load_model(model)
+    if not isinstance(pairs, Pairs):
+        as_classes = loaded.description.kind.noun == "classes"
+        pairs = read_pairs(pairs, as_classes=as_classes)
     settings: dict[str, Any] = {
         "channel": channel,
         "diameter": diameter,
@@ -202,24 +221,25 @@ def evaluate_steps(
     notices = list(pairs.notices)
     for notice in notices:
         yield Step(0, len(pairs), "evaluating", notice=notice)
-    rows: list[ImageScore] = []
-    total = pool([])
+    kind = loaded.description.kind
+    rows: list[Row] = []
+    total: Row | None = None
     seconds: list[float] = []
     with _threads(threads) as n_threads:
         for pair in pairs:
-            image, labels = pair.read()
+            image, labels = kind.read(pair)
             at = (len(rows), len(pairs))
             # Read now, so that reading is no part of the seconds.
             image = replace(image, data=np.asarray(image.data))
             result = yield from _segment(image, loaded, at, settings)
             reviewed = pair.reviewed(labels.shape)
-            rows.append(_score_one(labels, result.labels, pair.id, reviewed))
-            total = pool([total, rows[-1]])
+            rows.append(_score_one(kind, labels, result.labels, pair.id, reviewed))
+            total = kind.add(total, rows[-1])
             seconds.append(result.seconds)
             notices.extend(result.notices)
-            yield Step(len(rows), len(pairs), "evaluating", {"ap": total.ap[0]})
-    return Scores(
-        tuple(rows),
+            yield Step(len(rows), len(pairs), "evaluating", kind.so_far(total))
+    return kind.scores(
+        rows,
         seconds=tuple(seconds),
         threads=n_threads,
         notices=tuple(dict.fromkeys(notices)),
@@ -266,13 +286,14 @@ def _threads(wanted: int | None) -> Iterator[int]:
 
 
 def _score_one(
+    kind: Kind,
     truth: NDArray[Any],
     pred: NDArray[Any],
     name: str,
     reviewed: NDArray[np.bool_] | None = None,
-) -> ImageScore:
+) -> Row:
     try:
-        return score_image(truth, pred, reviewed, name=name)
+        return kind.score(truth, pred, reviewed, name=name)
     except UneticError as error:
         raise UneticError(f"{name}: {error}") from error
 
@@ -291,21 +312,22 @@ def _name(source: Location | ArrayLike) -> str:
     return "image"
 
 
-def _reader(source: Location | ArrayLike) -> Reader:
+def _reader(kind: Kind, source: Location | ArrayLike) -> Reader:
     """Return what reads one label image; an array is taken as it is."""
     if isinstance(source, str | os.PathLike):
         path = os.fspath(source)
-        return lambda: take_labels(read_labels(path), Path(path).name)
+        return lambda: kind.take(read_labels(path), Path(path).name)
     array = np.asarray(source)
     return lambda: Annotation(array)
 
 
-def _entry_reader(entry: Entry) -> Reader:
+def _entry_reader(kind: Kind, entry: Entry) -> Reader:
     name = entry.name
-    return lambda: take_labels(read_labels(entry.open(), name=name), name)
+    return lambda: kind.take(read_labels(entry.open(), name=name), name)
 
 
 def _true_readers(
+    kind: Kind,
     truth: Location,
     labels: Location | None,
     ids: str | Sequence[str] | None,
@@ -313,8 +335,17 @@ def _true_readers(
 ) -> tuple[dict[str, Reader], list[str]]:
     """Return what reads the true labels, by name, and notices."""
     if labels is not None or _is_data_set(list_entries(truth)):
-        pairs = read_pairs(truth, labels=labels, ids=ids, exclude_ids=exclude_ids)
-        return {pair.id: pair.annotation for pair in pairs}, list(pairs.notices)
+        pairs = read_pairs(
+            truth,
+            labels=labels,
+            ids=ids,
+            exclude_ids=exclude_ids,
+            as_classes=kind.noun == "classes",
+        )
+        by_id: dict[str, Reader] = {
+            pair.id: partial(kind.annotation, pair) for pair in pairs
+        }
+        return by_id, list(pairs.notices)
     files = label_files(truth)
     wanted = set(files.by_name) if ids is None else expand_ids(ids)
     chosen = sorted((files.by_name.keys() & wanted) - expand_ids(exclude_ids))
@@ -323,8 +354,8 @@ def _true_readers(
             f"Expected true labels of the chosen ids in {truth}, got none of them; "
             "check the ids."
         )
-    readers = {key: _entry_reader(files.by_name[key]) for key in chosen}
-    return readers, list(files.notices)
+    found = {key: _entry_reader(kind, files.by_name[key]) for key in chosen}
+    return found, list(files.notices)
 
 
 def _is_data_set(entries: Mapping[str, Entry]) -> bool:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from napari_unetic.instances.decode import DecodeSpec
+    from napari_unetic.semantic.decode import ClassDecodeSpec
 
 SENSITIVITY_STRENGTH = 2.3
 """How far the ends of the sensitivity move the foreground threshold, in logits: .5
@@ -53,6 +54,9 @@ DECODING_FIELDS = (
     "link",
 )
 """The settings that decide how maps become labels, not what the maps are."""
+
+OBJECT_FIELDS = ("splitting", "smallest", "fill_holes", "drop_border", "link")
+"""Those of them that only models of objects know; models of classes refuse them."""
 
 Spec = TypeVar("Spec", bound="DecodeSpec")
 
@@ -241,6 +245,27 @@ class SegmentSettings(BaseModel):
         if not self.fill_holes:
             update["largest_hole_px"] = 0
         return spec.model_copy(update=update)
+
+    def class_decoding(self, spec: ClassDecodeSpec) -> ClassDecodeSpec:
+        """Return the threshold of a model of classes as the sensitivity moves it.
+
+        Raises
+        ------
+        UneticError
+            If a setting is changed that only makes sense for objects.
+        """
+        changed = [
+            name
+            for name in OBJECT_FIELDS
+            if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if changed:
+            raise UneticError(
+                f"Expected settings that a model of classes knows, got {changed[0]}, "
+                "which is for objects; leave it out, or take a model of objects."
+            )
+        found = SENSITIVITY_STRENGTH * (1 - 2 * self.sensitivity)
+        return spec.model_copy(update={"threshold": _moved(spec.threshold, found)})
 
 
 def _moved(threshold: float, logits: float) -> float:

@@ -436,6 +436,27 @@ TABLE = [
     Refusal("labels below 0", TRAIN, NEGATIVE, pairs(labels=MINUS)),
     Refusal("labels below 0, to evaluate", EVALUATE, NEGATIVE, pairs(labels=MINUS)),
     Refusal(
+        "a class mask with soft edges",
+        f"{TRAIN} --classes cell",
+        "Expected a mask of 0 and 1, of 0 and 255, or numbers of objects in a, got 255 "
+        "and 1 greys beside it; threshold it, or save numbers of objects with 16 bits.",
+        pairs(labels=(OBJECTS * 127 + (OBJECTS > 1)).astype("u1")),
+    ),
+    Refusal(
+        "a class mask with more classes",
+        f"{TRAIN} --classes cell,edge",
+        "Expected class indices from 0 (background) to 2 in a, got 4; number the "
+        "classes so, or name as many classes as there are.",
+        pairs(labels=OBJECTS * 2),
+    ),
+    Refusal(
+        "a loss for classes, of objects",
+        f"{TRAIN} --loss dice",
+        "Expected the loss 'instances' for a model of objects, got 'dice'; leave it "
+        "out, or name classes to learn.",
+        pairs(),
+    ),
+    Refusal(
         "labels as JPEG",
         "unetic score pred.jpg true.tif",
         "Expected labels as PNG or TIFF, got pred.jpg, whose numbers JPEG has altered; "

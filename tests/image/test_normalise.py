@@ -7,7 +7,11 @@ import pytest
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
-from napari_unetic.image.normalise import NormalisationSpec, fit_normalisation
+from napari_unetic.image.normalise import (
+    DivisionSpec,
+    NormalisationSpec,
+    fit_normalisation,
+)
 from napari_unetic.image.source import as_image
 
 
@@ -89,3 +93,25 @@ def test_bad_pixels_of_a_colour_image_are_background(dtype: str) -> None:
     normalised = fit_normalisation(image, 1).apply(grey)
     assert normalised[0, 0, 0] == 0
     assert np.isfinite(normalised).all()
+
+
+def test_a_division_looks_at_no_pixel() -> None:
+    """255 becomes 1 in every channel, whatever the image; nothing is cut."""
+    pixels = np.array([[0, 51], [255, 510]], np.uint16)
+
+    class Unread:
+        def __getattr__(self, name: str) -> object:
+            raise AssertionError(f"{name} was asked for")
+
+    fitted = fit_normalisation(Unread(), 3, spec=DivisionSpec())  # type: ignore[arg-type]
+    found = fitted.apply(np.stack([pixels] * 3))
+    assert fitted.scale == (255.0,) * 3
+    np.testing.assert_allclose(found[2], [[0, 0.2], [1, 2]])
+    assert found.dtype == np.float32
+
+
+def test_generated_images_come_in_the_usual_range() -> None:
+    """What is divided by 255 goes up to 255; percentiles take any range."""
+    pixels = np.array([[0, 60_000]], np.uint16)
+    assert NormalisationSpec().in_range(pixels) is pixels
+    np.testing.assert_allclose(DivisionSpec().in_range(pixels), [[0, 255]])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_unetic.instances.decode import decode
+from napari_unetic.instances.matching import match, overlap
 from napari_unetic.instances.targets import TargetSpec, make_targets
 
 
@@ -67,3 +69,29 @@ def test_one_object_that_fills_the_image_is_deep_throughout() -> None:
     """The image's edge is neither background nor a neighbour."""
     maps = make_targets(np.ones((4, 4), int))
     assert maps[:, 0, 0].tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("gap", [2, 3, 4])
+def test_a_wider_gap_is_a_contact_where_that_is_asked_for(gap: int) -> None:
+    """In its middle, and no wider one."""
+    row = [1] * 8 + [0] * gap + [2] * 8
+    labels = np.repeat([row], 7, axis=0)
+    assert not make_targets(labels)[1].any()
+    assert not make_targets(labels, TargetSpec(contact_gap_px=gap - 1.5))[1].any()
+    contact = make_targets(labels, TargetSpec(contact_gap_px=gap))[1][3]
+    middle = slice(8 + (gap - 1) // 2, 8 + gap // 2 + 1)
+    assert (contact[middle] == 1).all() and contact[7] > 0
+    assert contact[0] == contact[-1] == 0
+    np.testing.assert_allclose(contact, contact[::-1])
+
+
+def test_objects_a_gap_apart_still_come_back() -> None:
+    """What is decoded from the maps is what they were made from."""
+    rows, columns = np.indices((60, 90))
+    labels = np.zeros(rows.shape, np.int32)
+    for number, (y, x) in enumerate([(20, 20), (20, 45), (44, 32), (40, 70)], 1):
+        labels[(rows - y) ** 2 + (columns - x) ** 2 <= 11**2] = number
+    for gap in (0, 2, 3):
+        found = decode(make_targets(labels, TargetSpec(contact_gap_px=gap)))
+        matched = match(overlap(labels, found), 0.9)
+        assert len(matched.iou) == found.max() == 4

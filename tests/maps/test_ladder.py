@@ -76,11 +76,11 @@ def run_with(
         fits: Fits, device: Device = GPU, batch: int = 4, *, load: bool = True
     ) -> tuple[Preparation, list[Step], NDArray[np.float32]]:
         def run_network(
-            network: Any, windows: NDArray[np.float32], where: Device
+            network: Any, windows: NDArray[np.float32], where: Device, *rest: Any
         ) -> NDArray[np.float32]:
             if not fits(where.name, windows.shape[0], windows.shape[2]):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
-            return run(network, windows, choose_device("cpu"))
+            return run(network, windows, choose_device("cpu"), *rest)
 
         def on(model: Model, where: Device, precision: str) -> Any:
             if where.name != "cpu" and not load:

@@ -178,7 +178,7 @@ def test_a_loss_that_is_no_number_stops(
     pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says so and what to do."""
-    import napari_unetic.training.loop as module
+    import napari_unetic.training.lessons as module
 
     real = module.instance_loss
 

@@ -12,12 +12,8 @@ from napari_unetic.instances.targets import make_targets
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.networks.presets import preset
 from napari_unetic.training.augment import NO_AUGMENTATION
-from napari_unetic.training.patches import (
-    PatchSource,
-    batches,
-    load_samples,
-    pixel_weights,
-)
+from napari_unetic.training.lessons import pixel_weights
+from napari_unetic.training.patches import PatchSource, batches, load_samples
 from napari_unetic.training.settings import train_settings
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_unetic.training.schedule import N_VALIDATIONS, Moment, Replay, Schedule
+from napari_unetic.training.schedule import Moment, Replay, Schedule
 from napari_unetic.training.settings import train_settings
 
 STEPS = Schedule(train_settings(steps=1000, learning_rate=0.01, warm_up=0.1), 1000)
@@ -37,7 +37,7 @@ def test_validations_are_spread_evenly() -> None:
         if STEPS.is_validation_due(at):
             due.append(step)
             n = STEPS.n_due(at)
-    assert due == list(range(50, 1001, 50)) and len(due) == N_VALIDATIONS
+    assert due == list(range(50, 1001, 50)) and len(due) == 20
 
 
 def test_slow_validations_become_rarer_with_a_budget_of_time() -> None:

@@ -46,13 +46,14 @@ def run(arguments: argparse.Namespace) -> int:
     json_path = check_json(arguments.json)
     settings = chosen_settings(arguments, SETTINGS)
     with Progress("evaluate") as progress:
+        model = load_model(arguments.model)
         pairs = read_pairs(
             arguments.data,
             labels=arguments.labels,
             ids=arguments.ids,
             exclude_ids=arguments.exclude_ids,
+            as_classes=model.description.kind.noun == "classes",
         )
-        model = load_model(arguments.model)
         scores = drain(
             evaluate_steps(
                 pairs,

@@ -49,6 +49,29 @@ def positive_number(text: str) -> float:
     return value
 
 
+def names(text: str) -> tuple[str, ...]:
+    """Return the parts of `text` between commas."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise argparse.ArgumentTypeError(
+            f"expected names with commas between, got {text!r}"
+        )
+    return parts
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Return the numbers of 0 or more in `text` between commas."""
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = (-1.0,)
+    if not all(value >= 0 and math.isfinite(value) for value in values):
+        raise argparse.ArgumentTypeError(
+            f"expected numbers of 0 or more with commas between, got {text!r}"
+        )
+    return values
+
+
 def fraction(text: str) -> float:
     """Return `text` as a number from 0 up to, not including, 1."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from napari_unetic.cli.options import add_choice
+from napari_unetic.cli.options import add_choice, names
 from napari_unetic.cli.progress import Progress
 from napari_unetic.cli.results import check_json, write_json
 from napari_unetic.steps import drain
@@ -29,6 +29,12 @@ def add_parser(commands: Any) -> None:
     )
     add_choice(parser)
     parser.add_argument(
+        "--classes",
+        metavar="NAME[,NAME]",
+        type=names,
+        help="the images show classes of pixels, not objects: names of class 1, 2, ...",
+    )
+    parser.add_argument(
         "--json", metavar="FILE", help="also write all scores to FILE, as JSON"
     )
     parser.set_defaults(run=run)
@@ -47,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
                 labels=arguments.labels,
                 ids=arguments.ids,
                 exclude_ids=arguments.exclude_ids,
+                classes=arguments.classes,
             ),
             progress,
         )

@@ -46,7 +46,9 @@ class Row:
     status : {"done", "skipped", "failed"}
         Skipped where the output existed.
     n_objects : int, optional
-        Objects found.
+        Objects found, with a model of objects.
+    classes : dict of str to float, optional
+        Share of the pixels of each class, with a model of classes.
     seconds : float, optional
         From normalising to labels, without reading and writing.
     shape, axes
@@ -61,6 +63,7 @@ class Row:
     output: str
     status: Literal["done", "skipped", "failed"]
     n_objects: int | None = None
+    classes: dict[str, float] | None = None
     seconds: float | None = None
     shape: tuple[int, ...] | None = None
     axes: str | None = None
@@ -70,14 +73,20 @@ class Row:
     def text(self) -> str:
         """Return the row as a line of the summary."""
         if self.status == "done":
-            assert self.n_objects is not None and self.seconds is not None
+            assert self.seconds is not None
             return (
-                f"{self.n_objects:7d} objects {self.seconds:8.2f} s  "
-                f"{self.input} -> {self.output}"
+                f"{self._found()} {self.seconds:8.2f} s  {self.input} -> {self.output}"
             )
         if self.status == "skipped":
             return f"        skipped: exists    {self.input} -> {self.output}"
         return f"        failed             {self.input}"
+
+    def _found(self) -> str:
+        """Say how many objects, or how much of the image each class takes."""
+        if self.classes is None:
+            return f"{self.n_objects:7d} objects"
+        shares = list(self.classes.items())[1:]
+        return ", ".join(f"{100 * share:6.2f} % {name}" for name, share in shares)
 
 
 def add_parser(commands: Any) -> None:
@@ -111,7 +120,7 @@ def add_parser(commands: Any) -> None:
         "--maps",
         action="store_true",
         help="also write the maps that the labels come from (foreground, contact, "
-        "depth; 0 to 1) as NAME_maps.tif",
+        "depth, or probabilities of classes; 0 to 1) as NAME_maps.tif",
     )
     parser.add_argument(
         "--overwrite", action="store_true", help="write over results that exist"
@@ -236,7 +245,8 @@ def _segmented(
         source,
         output,
         "done",
-        n_objects=found.n_objects,
+        n_objects=None if found.classes else found.n_objects,
+        classes=found.class_shares() if found.classes else None,
         seconds=found.seconds,
         shape=found.full_shape,
         axes=found.axes,
@@ -247,7 +257,6 @@ def _segmented(
 def _write(found: Segmentation, job: Job, paths: list[Path]) -> None:
     """Write labels and maps, those of them that are asked for."""
     from napari_unetic.image.writing import write_labels, write_maps
-    from napari_unetic.instances.targets import MAP_NAMES
 
     size, origin = found.pixel_size, found.provenance
     if job.output in paths:
@@ -260,7 +269,7 @@ def _write(found: Segmentation, job: Job, paths: list[Path]) -> None:
             job.maps,
             found.maps.full(),
             axes=found.maps.axes,
-            names=MAP_NAMES,
+            names=found.maps.plan.description.target.map_names,
             pixel_size=size,
             description=origin,
         )
@@ -278,9 +287,9 @@ def _summary(model: str, rows: list[Row]) -> dict[str, Any]:
 def _totals(rows: list[Row], seconds: float) -> str:
     """Return the last line of the summary."""
     done = [row for row in rows if row.status == "done"]
-    parts = [
-        f"{len(done)} segmented, {sum(row.n_objects or 0 for row in done)} objects"
-    ]
+    parts = [f"{len(done)} segmented"]
+    if any(row.classes is None for row in done) or not done:
+        parts.append(f"{sum(row.n_objects or 0 for row in done)} objects")
     for status in ("skipped", "failed"):
         count = sum(row.status == status for row in rows)
         if count:

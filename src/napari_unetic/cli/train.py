@@ -17,6 +17,8 @@ from napari_unetic.cli.options import (
     add_device,
     fraction,
     id_list,
+    names,
+    numbers,
     positive_integer,
     positive_number,
     torch_threads,
@@ -50,8 +52,29 @@ SETTINGS = {
     "encoder_rate": "encoder_rate",
     "rehearsal": "rehearsal",
     "anchor": "anchor",
+    "channels": "channels",
+    "contact_gap": "contact_gap_px",
+    "classes": "classes",
+    "loss": "loss",
+    "class_weights": "class_weights",
+    "border_weight": "border_weight",
+    "border_width": "border_px",
+    "normalise": "normalisation",
+    "resize": "resize_px",
+    "optimiser": "optimiser",
+    "momentum": "momentum",
+    "schedule": "schedule",
+    "warm_up": "warm_up",
+    "average": "average",
+    "validations": "validations",
+    "tune": "tune",
+    "augmentation": "augmentation",
 }
 """Arguments and the fields of the training settings that they set."""
+
+
+_FLAGS = {"from_model": "from", "tune": "no-tune", "augmentation": "no-augmentation"}
+"""Arguments whose option has another name."""
 
 
 def add_parser(commands: Any) -> None:
@@ -171,9 +194,29 @@ def add_parser(commands: Any) -> None:
         "--patience",
         type=positive_integer,
         metavar="N",
-        help="end early after N validations without a better one (there are 20 in a "
-        "training; default: never)",
+        help="end early after N validations without a better one (default: never)",
     )
+    parser.add_argument(
+        "--validations",
+        type=positive_integer,
+        metavar="N",
+        help="validations in a whole training, evenly spread (default: 20)",
+    )
+    parser.add_argument(
+        "--channels",
+        type=positive_integer,
+        metavar="N",
+        help="that the network takes; grey images fill all (default: the preset's)",
+    )
+    parser.add_argument(
+        "--contact-gap",
+        type=non_negative,
+        metavar="PX",
+        help="objects so many pixels apart count as meeting, where the network learns "
+        "to keep them apart (default: 0; those one pixel apart always do)",
+    )
+    _add_classes(parser)
+    _add_optimiser(parser)
     parser.add_argument(
         "--workers",
         type=whole_number,
@@ -191,6 +234,100 @@ def add_parser(commands: Any) -> None:
     )
     add_device(parser)
     parser.set_defaults(run=run)
+
+
+def _add_classes(parser: argparse.ArgumentParser) -> None:
+    """Add what a training for classes of pixels has beside that for objects."""
+    group = parser.add_argument_group("classes of pixels (semantic segmentation)")
+    group.add_argument(
+        "--classes",
+        type=names,
+        metavar="NAME[,NAME]",
+        help="learn classes of pixels instead of objects: their names, or NAME=#rrggbb "
+        "with colours for the legend; one from masks of 0 and 1, 0 and 255 or labels, "
+        "several from masks of the numbers 0 (background), 1, 2, ...",
+    )
+    group.add_argument(
+        "--loss",
+        metavar="NAME",
+        help="bce, cross-entropy, dice, bce-dice, focal or tversky for classes "
+        "(default: bce-dice), instances for objects",
+    )
+    group.add_argument(
+        "--class-weights",
+        type=numbers,
+        metavar="W,W[,W]",
+        help="how much pixels of each class count in the loss, the background first",
+    )
+    group.add_argument(
+        "--border-weight",
+        type=non_negative,
+        metavar="W",
+        help="how much more the narrowest gaps between objects count (Ronneberger "
+        "2015: 10; default: 0)",
+    )
+    group.add_argument(
+        "--border-width",
+        type=positive_number,
+        metavar="PX",
+        help="pixels over which that falls (default: 5)",
+    )
+    group.add_argument(
+        "--resize",
+        type=positive_integer,
+        metavar="PX",
+        help="bring every image to PX × PX pixels, as tutorials do (default: images "
+        "keep their size, which is better)",
+    )
+
+
+def _add_optimiser(parser: argparse.ArgumentParser) -> None:
+    """Add how the network is taught."""
+    group = parser.add_argument_group("optimiser and input")
+    group.add_argument(
+        "--optimiser", choices=("adamw", "adam", "sgd"), help="(default: adamw)"
+    )
+    group.add_argument(
+        "--momentum", type=fraction, metavar="F", help="of SGD (default: 0.9)"
+    )
+    group.add_argument(
+        "--schedule",
+        choices=("cosine", "constant"),
+        help="course of the learning rate after the warm-up (default: cosine)",
+    )
+    group.add_argument(
+        "--warm-up",
+        type=fraction,
+        metavar="F",
+        help="fraction of the budget in which the rate rises (default: 0.03)",
+    )
+    group.add_argument(
+        "--average",
+        type=fraction,
+        metavar="F",
+        help="decay of the moving average of the weights that is kept; 0 for the "
+        "weights themselves (default: 0.999)",
+    )
+    group.add_argument(
+        "--normalise",
+        choices=("percentile", "division"),
+        help="by each image's percentiles, or a division by 255 (default: percentiles, "
+        "or for classes as the preset's source does)",
+    )
+    group.add_argument(
+        "--no-augmentation",
+        dest="augmentation",
+        action="store_const",
+        const="none",
+        help="show patches as they lie in the images",
+    )
+    group.add_argument(
+        "--no-tune",
+        dest="tune",
+        action="store_const",
+        const=False,
+        help="leave the thresholds as they are, at 0.5 for classes",
+    )
 
 
 def share(text: str) -> float:
@@ -377,6 +514,7 @@ def _split(
         ids=arguments.ids,
         exclude_ids=arguments.exclude_ids,
         seed=settings.seed,
+        as_classes=_is_for_classes(arguments, settings),
         **{name: value for name, value in held_out.items() if value is not None},
     )
     progress.notes(train_pairs.notices)
@@ -385,6 +523,15 @@ def _split(
         f"train: {len(train_pairs)} images, validation: {len(validation_pairs)}"
     )
     return train_pairs, validation_pairs
+
+
+def _is_for_classes(arguments: argparse.Namespace, settings: TrainSettings) -> bool:
+    """Whether classes are learnt, by the settings or the model to start from."""
+    if arguments.from_model is None:
+        return bool(settings.classes)
+    from napari_unetic.model.registry import load_model
+
+    return load_model(arguments.from_model).description.kind.noun == "classes"
 
 
 def _refuse_settings(arguments: argparse.Namespace) -> None:
@@ -396,7 +543,7 @@ def _refuse_settings(arguments: argparse.Namespace) -> None:
     ]
     given = [name for name in names if getattr(arguments, name) is not None]
     if given:
-        flag = "--" + given[0].removesuffix("_model").replace("_", "-")
+        flag = "--" + _FLAGS.get(given[0], given[0]).replace("_", "-")
         raise UsageError(
             f"Expected a run alone to go on with, got {flag} beside it; leave it out, "
             "or start a new run with --out."
@@ -450,8 +597,13 @@ def settings_of(arguments: argparse.Namespace) -> TrainSettings:
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that were given, by the names of their fields."""
-    return {
+    given = {
         field: value
         for name, field in SETTINGS.items()
         if (value := getattr(arguments, name)) is not None
     }
+    if "augmentation" in given:
+        from napari_unetic.training.augment import NO_AUGMENTATION
+
+        given["augmentation"] = NO_AUGMENTATION
+    return given

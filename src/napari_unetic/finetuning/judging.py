@@ -16,7 +16,6 @@ from napari_unetic.finetuning.verdict import Tally, tally
 from napari_unetic.image.tiles import reflect
 from napari_unetic.image.writing import write_png
 from napari_unetic.instances.counts import score_image
-from napari_unetic.instances.decode import decode
 from napari_unetic.instances.overlay import overlay
 from napari_unetic.instances.scores import Scores
 from napari_unetic.steps import Step, Steps
@@ -59,7 +58,7 @@ class HeldOut:
         for k, plane in enumerate(self.planes, start=1):
             found = predict_maps(model, plane, plane.judge, self.device)
             before = time.perf_counter()
-            labels = decode(found.maps, model.description.decoding)
+            labels = model.description.kind.decode(found.maps)
             images.append(score_image(found.truth, labels, found.area))
             self.decode_seconds += time.perf_counter() - before
             yield Step(k, len(self.planes), "judging")
@@ -110,7 +109,7 @@ class Preview:
                 device, memory_format=torch.channels_last
             )
             maps = torch.sigmoid(loop.average(x).float()).cpu().numpy()[0]
-        labels = decode(maps, loop.run.plan.description.decoding)
+        labels = loop.run.plan.description.kind.decode(maps)
         context = (self._image.shape[-1] - maps.shape[-1]) // 2
         inner = slice(context, context + maps.shape[-1])
         picture = overlay(_magnified(self._image[:, inner, inner]), _magnified(labels))

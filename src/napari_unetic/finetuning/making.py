@@ -19,8 +19,10 @@ from napari_unetic.finetuning.folder import (
     write_pairs,
 )
 from napari_unetic.finetuning.held_out import hold_out
+from napari_unetic.model.description import object_kind
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.provenance import software_versions
+from napari_unetic.training.record import refuse_given
 from napari_unetic.training.run import FinetunePlan, Run, RunPlan
 from napari_unetic.training.sessions import begin
 
@@ -61,6 +63,8 @@ def begin_run(
     device: Device,
 ) -> Run:
     """Choose what is held out and make the run folder, with the pairs in it."""
+    object_kind(base.description)
+    refuse_given(settings, base)
     sides = hold_out(pairs, share)
     areas = [
         np.bincount(pair.labels.ravel())[side.learn]

@@ -15,6 +15,7 @@ from napari_unetic.image.normalise import Normalisation, fit_normalisation
 from napari_unetic.image.region import Region
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
 from napari_unetic.maps import plan_work, prepare
+from napari_unetic.model.description import object_kind
 from napari_unetic.predict.planes import decode_plane
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import drain
@@ -87,7 +88,7 @@ def make_plane(
         Says how far contacts reach at the working size.
     """
     zoom = description.working_diameter_px / diameter
-    contact = (description.target.contact_reach_px + 1) / zoom
+    contact = (object_kind(description).target.contact_reach_px + 1) / zoom
     return Plane(
         pair,
         sides,

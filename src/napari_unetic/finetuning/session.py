@@ -27,6 +27,7 @@ from napari_unetic.finetuning.verdict import VERDICT_FILE, Tally, Verdict, judge
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
 from napari_unetic.image.writing import atomic_path
+from napari_unetic.model.description import object_kind
 from napari_unetic.model.folder import Model
 from napari_unetic.model.registry import load_model
 from napari_unetic.networks.build import build_network
@@ -385,7 +386,9 @@ def _finish_steps(
     """Tune on the objects learnt from, judge on the others, and save."""
     run = loop.run
     model = loop.candidate()
-    decoding, ap = yield from _tuned_steps(model, planes, loop.device.name, limit)
+    # No time at all leaves the thresholds as they are.
+    seconds = limit if run.plan.settings.tune else 0.0
+    decoding, ap = yield from _tuned_steps(model, planes, loop.device.name, seconds)
     loop.log.write("tuned", decoding=decoding.model_dump(), ap=ap)
     tuned = model.description.model_copy(update={"decoding": decoding})
     model = Model(tuned, model.network)
@@ -418,7 +421,7 @@ def _tuned_steps(
     spec, scores = yield from tune_steps(
         [one.maps for one in found],
         [one.truth for one in found],
-        model.description.decoding,
+        object_kind(model.description).decoding,
         [one.area for one in found],
         is_late=lambda: limit is not None and time.perf_counter() - began > limit,
     )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class NormalisationSpec(BaseModel):
-    """How intensities become what the network sees."""
+    """How intensities become what the network sees: by the image's own percentiles."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +31,73 @@ class NormalisationSpec(BaseModel):
     lowest: float = Field(-1.0, title="Lowest", description="Values are cut here.")
     highest: float = Field(4.0, title="Highest", description="Values are cut here.")
 
+    def problem(self) -> str:
+        """Say what in it contradicts itself; empty if nothing does."""
+        if self.low >= self.high:
+            return f"a high percentile above {self.low}, got a lower one"
+        if self.lowest >= self.highest:
+            return f"a highest value above {self.lowest}, got a lower one"
+        return ""
+
+    def record(self) -> dict[str, Any]:
+        """Return what the provenance says of it."""
+        return {"kind": self.kind, "percentiles": [self.low, self.high]}
+
+    def in_range(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return a generated image in the range that is usual here: any will do."""
+        return pixels
+
+
+class DivisionSpec(BaseModel):
+    """How intensities become what the network sees: all divided by one number.
+
+    What Keras tutorials do with 8-bit images. Images of another range come out brighter
+    or darker than those that the network was trained on.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["division"] = Field("division", title="Kind")
+    divisor: float = Field(255.0, gt=0, title="Divisor", description="Becomes 1.")
+
+    @property
+    def lowest(self) -> float:
+        """Where values are cut: nowhere."""
+        return -np.inf
+
+    @property
+    def highest(self) -> float:
+        """Where values are cut: nowhere."""
+        return np.inf
+
+    def problem(self) -> str:
+        """Say what in it contradicts itself: nothing can."""
+        return ""
+
+    def record(self) -> dict[str, Any]:
+        """Return what the provenance says of it."""
+        return {"kind": self.kind, "divisor": self.divisor}
+
+    def in_range(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return a generated image in the range that is usual here: 0 to divisor."""
+        top = max(float(pixels.max(initial=0)), 1.0)
+        return (pixels * np.float32(self.divisor / top)).astype(np.float32)
+
+
+def _kind(value: Any) -> str:
+    """Return the kind of a specification; percentiles where it does not say."""
+    if isinstance(value, dict):
+        return str(value.get("kind", "percentile"))
+    return str(getattr(value, "kind", "percentile"))
+
+
+AnyNormalisationSpec: TypeAlias = Annotated[
+    Annotated[NormalisationSpec, Tag("percentile")]
+    | Annotated[DivisionSpec, Tag("division")],
+    Discriminator(_kind),
+]
+"""How intensities become what the network sees, by kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Normalisation:
@@ -38,13 +105,13 @@ class Normalisation:
 
     Parameters
     ----------
-    spec : NormalisationSpec
+    spec : NormalisationSpec or DivisionSpec
         By which they were found.
     offset, scale : tuple of float
         One value a channel, in the image's intensities.
     """
 
-    spec: NormalisationSpec
+    spec: NormalisationSpec | DivisionSpec
     offset: tuple[float, ...]
     scale: tuple[float, ...]
 
@@ -92,7 +159,7 @@ def fit_normalisation(
     n_channels: int,
     *,
     channel: int | None = None,
-    spec: NormalisationSpec | None = None,
+    spec: NormalisationSpec | DivisionSpec | None = None,
     max_samples: int = 2_000_000,
 ) -> Normalisation:
     """Fit the normalisation of an image.
@@ -105,8 +172,8 @@ def fit_normalisation(
         Channels that the model takes (`napari_unetic.image.channels.to_channels`).
     channel : int, optional
         The one channel to take.
-    spec : NormalisationSpec, optional
-        Percentiles.
+    spec : NormalisationSpec or DivisionSpec, optional
+        Percentiles, or the number to divide by, for which no pixel is looked at.
     max_samples : int
         About how many pixels a channel to look at.
 
@@ -121,6 +188,8 @@ def fit_normalisation(
         If a channel has no finite value where it is looked at.
     """
     spec = spec or NormalisationSpec()
+    if isinstance(spec, DivisionSpec):
+        return Normalisation(spec, (0.0,) * n_channels, (spec.divisor,) * n_channels)
     planes = list(image.planes())
     n_pixels = len(planes) * image.shape_yx[0] * image.shape_yx[1]
     # Planes are thinned first, for each costs a read; then rows and columns alike.

@@ -54,10 +54,29 @@ class TargetSpec(BaseModel):
         "object's pixels have from its contacts.",
     )
 
+    contact_gap_px: float = Field(
+        0.0,
+        ge=0,
+        le=32,
+        title="Gap of contacts",
+        description="Objects so many pixels apart meet, too, in the middle of the gap; "
+        "those one pixel apart always do.",
+    )
+
     @property
     def n_maps(self) -> int:
         """Number of maps."""
         return len(MAP_NAMES)
+
+    @property
+    def map_names(self) -> tuple[str, ...]:
+        """What each map shows."""
+        return MAP_NAMES
+
+    @property
+    def activation(self) -> Literal["sigmoid"]:
+        """What makes maps of the network's logits."""
+        return "sigmoid"
 
 
 def _neighbours(padded: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
@@ -67,6 +86,15 @@ def _neighbours(padded: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
         for dx in range(3):
             if (dy, dx) != (1, 1):
                 yield padded[dy : rows - 2 + dy, dx : columns - 2 + dx]
+
+
+def _grown(labels: NDArray[np.int32], radius: float) -> NDArray[np.int32]:
+    """Return labels with the background within a distance given to the nearest."""
+    if radius == 0:
+        return labels
+    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    grown: NDArray[np.int32] = np.where(distance <= radius, labels[tuple(nearest)], 0)
+    return grown
 
 
 def _contacts(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
@@ -125,7 +153,7 @@ def make_targets(
         return maps
     foreground = image > 0
     maps[0] = foreground
-    contacts = _contacts(image)
+    contacts = _contacts(_grown(image, spec.contact_gap_px / 2))
     if contacts.any():
         away = _distance(~contacts)
         reach = np.clip(

@@ -17,8 +17,6 @@ from napari_unetic.home import user_cache
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.source import as_image
 from napari_unetic.image.tiles import reflected, tiles
-from napari_unetic.instances.decode import decode
-from napari_unetic.instances.matching import match, overlap
 from napari_unetic.maps.network import network_on, run_network
 from napari_unetic.provenance import processor_name
 from napari_unetic.samples import nuclei_sample
@@ -60,9 +58,10 @@ class Agreement:
         Share of the pixels that are within `LARGEST_DIFFERENCE`; of the map that has
         the lowest.
     objects : float
-        Share of the objects that are matched one to one at `IOU_WANTED`.
+        Share of the objects that are matched one to one at `IOU_WANTED`; of the
+        classes that agree so well, where the model tells classes.
     n_objects : int
-        Objects found, in the precision that finds more.
+        Objects or classes found, in the precision that finds more.
     """
 
     pixels: float
@@ -130,7 +129,12 @@ def measure_agreement(model: Model, device: Device) -> Agreement:
     """
     windows, crop = _check_windows(model.description)
     full, half = (
-        run_network(network_on(model, device, precision), windows, device)[0][crop]
+        run_network(
+            network_on(model, device, precision),
+            windows,
+            device,
+            model.description.target.activation,
+        )[0][crop]
         for precision in ("float32", "bfloat16")
     )
     found = compare(full, half, model.description)
@@ -143,20 +147,21 @@ def measure_agreement(model: Model, device: Device) -> Agreement:
 def compare(
     full: NDArray[np.float32], half: NDArray[np.float32], description: ModelDescription
 ) -> Agreement:
-    """Compare maps, and the objects decoded from them.
+    """Compare maps, and the objects or classes decoded from them.
 
     Parameters
     ----------
-    full, half : ndarray of shape (3, Y, X), float32
+    full, half : ndarray of shape (M, Y, X), float32
         From the network in float32 and in bfloat16.
     description : ModelDescription
         Of the model, with its thresholds.
     """
     allowed = LARGEST_DIFFERENCE * np.ptp(full, axis=(1, 2), keepdims=True)
     near = (np.abs(half - full) <= allowed).mean(axis=(1, 2))
-    first, second = (decode(maps, description.decoding) for maps in (full, half))
-    n_objects = int(max(first.max(initial=0), second.max(initial=0)))
-    n_matched = match(overlap(first, second), IOU_WANTED).iou.size
+    kind = description.kind
+    n_matched, n_objects = kind.count_alike(
+        kind.decode(full), kind.decode(half), IOU_WANTED
+    )
     return Agreement(float(near.min()), n_matched / max(n_objects, 1), n_objects)
 
 
@@ -171,6 +176,7 @@ def _check_windows(
         n_nuclei=max(8, round(side**2 / (_AREA_DIAMETERS * diameter**2))),
         diameter=(_SPREAD[0] * diameter, _SPREAD[1] * diameter),
     )
+    image = description.normalisation.in_range(image)
     fitted = fit_normalisation(as_image(image, "YX"), 1, spec=description.normalisation)
     spec = description.network
     tile = next(tiles((side, side), side, spec.tile_rule))

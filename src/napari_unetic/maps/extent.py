@@ -35,7 +35,8 @@ class Extent:
         Rows and columns of the image that maps are made of: all of it, or the region
         with a margin of real pixels.
     zoom : float
-        Factor from the image's size to that which the network works at.
+        Factor from the image's size to that which the network works at; the geometric
+        mean of both sides' where a model resizes all images to one size.
     grid : tuple of int
         Rows and columns of the whole image at that size.
     map_box : tuple of slice
@@ -85,13 +86,12 @@ def find_extent(
     UneticError
         If one of them does not fit the image or the model.
     """
-    zoom = _zoom(description, settings.diameter, settings.pixel_size)
     shape = image.shape_yx
+    zoom, grid = _scaled(shape, description, settings)
     box = slice(0, shape[0]), slice(0, shape[1])
     if settings.region is not None:
         margin = MARGIN_DIAMETERS * description.working_diameter_px / zoom
         box = settings.region.bounds(shape, math.ceil(margin))
-    grid = scaled_shape(shape, zoom)
     rows, columns = (needed(grid[k], shape[k], box[k]) for k in range(2))
     return Extent(
         planes=_planes(image, settings.plane),
@@ -126,6 +126,23 @@ def _planes(image: Image, plane: tuple[int, ...] | None) -> tuple[tuple[int, ...
                 f"got {index}; counting starts at 0."
             )
     return (plane,)
+
+
+def _scaled(
+    shape: tuple[int, int], description: ModelDescription, settings: SegmentSettings
+) -> tuple[float, tuple[int, int]]:
+    """Return the factor to the size that the network works at, and that size."""
+    side = description.resize_px
+    if side is None:
+        zoom = _zoom(description, settings.diameter, settings.pixel_size)
+        return zoom, scaled_shape(shape, zoom)
+    if settings.diameter is not None or settings.pixel_size is not None:
+        given = "a diameter" if settings.diameter is not None else "a pixel size"
+        raise UneticError(
+            f"Expected no size of objects for {description.name!r}, which sees every "
+            f"image as {side} × {side} pixels, got {given}; leave it out."
+        )
+    return math.sqrt(side * side / math.prod(shape)), (side, side)
 
 
 def _zoom(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 import torch
 from numpy.typing import NDArray
@@ -56,7 +56,10 @@ def forget_networks() -> None:
 
 
 def run_network(
-    network: Network, windows: NDArray[np.float32], device: Device
+    network: Network,
+    windows: NDArray[np.float32],
+    device: Device,
+    activation: Literal["sigmoid", "softmax"] = "sigmoid",
 ) -> NDArray[np.float32]:
     """Return the maps of a batch of windows.
 
@@ -68,6 +71,8 @@ def run_network(
         Of a size that the network takes.
     device : Device
         Where the network is.
+    activation : {"sigmoid", "softmax"}
+        What makes maps of its logits: each by itself, or so that they sum to 1.
 
     Returns
     -------
@@ -89,7 +94,9 @@ def run_network(
         x = x.to(device.torch, dtype, memory_format=torch.channels_last)
         is_banded = runs_banded(network.spec, device)
         logits = run_banded(network, x) if is_banded else network(x)
-        maps: NDArray[np.float32] = logits.float().sigmoid_().cpu().numpy()
+        logits = logits.float()
+        made = logits.sigmoid_() if activation == "sigmoid" else logits.softmax(dim=1)
+        maps: NDArray[np.float32] = made.cpu().numpy()
     return maps
 
 

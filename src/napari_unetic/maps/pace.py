@@ -10,15 +10,13 @@ import numpy as np
 import torch
 
 from napari_unetic.image.tiles import tiles
-from napari_unetic.instances.decode import decode
-from napari_unetic.instances.objects import score_objects
-from napari_unetic.instances.targets import make_targets
 from napari_unetic.maps.network import network_on, run_network
 from napari_unetic.maps.precision import choose_precision
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_unetic.kinds import Kind
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.networks.device import Device
@@ -39,7 +37,7 @@ class Work(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``network`` or ``decode``.
+        ``network``, or ``decode`` or ``decode classes``.
     weights_sha256 : str
         Of the network.
     device : str
@@ -59,6 +57,11 @@ class Work(NamedTuple):
 
 DECODE: Final = Work("decode")
 """Maps to objects with scores; a megapixel of the finer one, maps or image."""
+
+
+def decode_work(kind: Kind) -> Work:
+    """Return what is paced where maps of a kind of model are decoded."""
+    return DECODE if kind.noun == "objects" else Work(f"decode {kind.noun}")
 
 
 def network_work(
@@ -137,8 +140,8 @@ def measure_pace(
     Takes some tenths of a second on a CPU, more where the device starts or a precision
     is checked for the first time: nothing for a thread that draws a window.
     """
-    if paces.of(DECODE) is None:
-        _try_decoding(paces)
+    if paces.of(decode_work(model.description.kind)) is None:
+        _try_decoding(model.description.kind, paces)
     chosen = choose_precision(precision, model, device).name
     work = network_work(model.description, device, chosen)
     known = paces.of(work)
@@ -160,16 +163,16 @@ def measure_pace(
     return _OUT_OF_CACHE * seconds / megapixels
 
 
-def _try_decoding(paces: Paces) -> None:
+def _try_decoding(kind: Kind, paces: Paces) -> None:
     """Decode and score the maps of a field of discs that touch."""
     spacing, side = _TRIAL_SPACING_PX, _TRIAL_DECODE_PX
     offset = np.arange(side) % spacing - spacing // 2
     cell = np.arange(side) // spacing
     is_inside = offset[:, None] ** 2 + offset**2 <= _TRIAL_RADIUS_PX**2
     number = cell[:, None] * (cell[-1] + 1) + cell + 1
-    maps = make_targets(np.where(is_inside, number, 0).astype(np.int32))
-    seconds = _timed(lambda: score_objects(decode(maps), maps))
-    paces.learn(DECODE, side**2 / 1e6, seconds)
+    maps = kind.make_targets(np.where(is_inside, number, 0).astype(np.int32))
+    seconds = _timed(lambda: kind.finish(maps))
+    paces.learn(decode_work(kind), side**2 / 1e6, seconds)
 
 
 def _timed(work: Callable[[], object]) -> float:

@@ -23,7 +23,7 @@ from napari_unetic.maps.memory import (
     window_bytes,
 )
 from napari_unetic.maps.network import runs_banded
-from napari_unetic.maps.pace import DECODE, PACES, network_work
+from napari_unetic.maps.pace import PACES, decode_work, network_work
 from napari_unetic.maps.precision import expected_precision
 from napari_unetic.model.description import check_planar
 from napari_unetic.networks.device import Device, choose_device, free_on
@@ -98,7 +98,7 @@ class Plan(Extent):
         (`napari_unetic.maps.pace.measure_pace`).
         """
         pace = PACES.of(network_work(self.description, self.device, self.precision))
-        decode = PACES.of(DECODE)
+        decode = PACES.of(decode_work(self.description.kind))
         if pace is None or decode is None:
             return None
         read, n_planes = self._read_megapixels(), len(self.planes)
@@ -185,6 +185,8 @@ def plan_work(
         name=source.name,
     )
     extent = find_extent(source, description, settings)
+    # Refuses settings that the kind of model does not know.
+    description.kind.moved(settings, extent.zoom)
     device = choose_device(settings.device)
     spec, grid, part = description.network, extent.grid, extent.map_box
     maps_bytes = spec.out_channels * math.prod(extent.map_shape) * _BYTES_PER_VALUE

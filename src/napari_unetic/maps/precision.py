@@ -97,7 +97,8 @@ def choose_precision(asked: str, model: Model, device: Device) -> Precision:
         # What fails here for a reason that float32 shares fails with the image, too.
         why = str(error).split("\n")[0] or type(error).__name__
         return Precision("float32", f"bfloat16 could not be checked: {why}")
-    return Precision("bfloat16" if found.is_enough else "float32", _said(found))
+    reason = _said(found, model.description.kind.noun)
+    return Precision("bfloat16" if found.is_enough else "float32", reason)
 
 
 def _asked_bfloat16(device: Device) -> Precision:
@@ -120,11 +121,11 @@ def _why_not(description: ModelDescription, device: Device) -> str:
     return ""
 
 
-def _said(found: Agreement) -> str:
+def _said(found: Agreement, noun: str) -> str:
     """Return how far bfloat16 agrees with float32."""
     if found.n_objects == 0:
-        return "bfloat16 could not be checked: no objects in the check image"
+        return f"bfloat16 could not be checked: no {noun} in the check image"
     return (
         f"bfloat16 against float32 on a check image: {100 * found.pixels:.2f} % of "
-        f"pixels and {100 * found.objects:.1f} % of {found.n_objects} objects agree"
+        f"pixels and {100 * found.objects:.1f} % of {found.n_objects} {noun} agree"
     )

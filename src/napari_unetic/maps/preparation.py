@@ -252,7 +252,8 @@ class Preparation:
             if after:
                 reader.expect(after)
             started = time.perf_counter()
-            found = run_network(network, windows, device)
+            activation = self.plan.description.target.activation
+            found = run_network(network, windows, device, activation)
             seconds = time.perf_counter() - started
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
@@ -327,8 +328,7 @@ class Preparation:
             "tile": self.rung.tile,
             "zoom": plan.zoom,
             "normalisation": {
-                "kind": fitted.spec.kind,
-                "percentiles": [fitted.spec.low, fitted.spec.high],
+                **fitted.spec.record(),
                 "offset": list(fitted.offset),
                 "scale": list(fitted.scale),
             },

@@ -7,9 +7,10 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from napari_unetic.errors import ModelError
-from napari_unetic.image.normalise import NormalisationSpec
+from napari_unetic.image.normalise import AnyNormalisationSpec, NormalisationSpec
 from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.targets import TargetSpec
+from napari_unetic.kinds import ClassKind, Decoding, ObjectKind, Target, kind_of
 from napari_unetic.networks.spec import NetworkSpec
 
 FORMAT: Final = "napari-unetic model"
@@ -73,9 +74,17 @@ class ModelDescription(BaseModel):
     channels: tuple[str, ...] = Field(
         min_length=1, title="Channels", description="What each input channel shows."
     )
-    normalisation: NormalisationSpec = NormalisationSpec()
-    target: TargetSpec = TargetSpec()
-    decoding: DecodeSpec = DecodeSpec()
+    normalisation: AnyNormalisationSpec = NormalisationSpec()
+    target: Target = TargetSpec()
+    decoding: Decoding = DecodeSpec()
+    resize_px: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        title="Resize",
+        description="Every image is brought to this many pixels a side before the "
+        "network sees it, whatever its size and shape; left out: it keeps its own.",
+    )
     working_diameter_px: float = Field(
         gt=0,
         title="Working diameter",
@@ -103,6 +112,11 @@ class ModelDescription(BaseModel):
     licence: str = Field("", title="Licence", description="SPDX name.")
     weights_sha256: str = Field("", title="SHA-256 of weights.safetensors")
 
+    @property
+    def kind(self) -> ObjectKind | ClassKind:
+        """What the maps stand for: objects or classes."""
+        return kind_of(self.target, self.decoding)
+
 
 def check_planar(description: ModelDescription) -> None:
     """Refuse a model for volumes where work goes plane by plane.
@@ -117,3 +131,21 @@ def check_planar(description: ModelDescription) -> None:
             f"Expected a model for planes, got {description.name!r}, which takes "
             "volumes; use it in Python (load_model(...).network), or choose another."
         )
+
+
+def object_kind(description: ModelDescription) -> ObjectKind:
+    """Return the kind of a model of objects, and refuse other models.
+
+    Raises
+    ------
+    ModelError
+        If the model tells classes of pixels.
+    """
+    kind = description.kind
+    if not isinstance(kind, ObjectKind):
+        raise ModelError(
+            f"Expected a model of objects, got {description.name!r}, which tells "
+            "classes of pixels; choose another, or train this one (unetic train DATA "
+            "--from MODEL)."
+        )
+    return kind

@@ -255,9 +255,11 @@ def _check_agreement(description: ModelDescription, where: str) -> None:
     elif network.dimensions != len(description.axes):
         axes = description.axes
         problem = f"a network for the axes {axes}, got {network.dimensions} dimensions"
-    elif normalisation.low >= normalisation.high:
-        problem = f"a high percentile above {normalisation.low}, got a lower one"
-    elif normalisation.lowest >= normalisation.highest:
-        problem = f"a highest value above {normalisation.lowest}, got a lower one"
+    elif normalisation.problem():
+        problem = normalisation.problem()
+    elif description.resize_px and description.target.kind != "semantic":
+        problem = "a size to resize to only with classes, got one with objects"
+    elif description.target.kind != getattr(description.decoding, "kind", "instances"):
+        problem = f"thresholds for {description.target.kind}, got those of others"
     if problem:
         raise ModelError(f"Expected {problem} in {where}; copy the model again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from napari_unetic.errors import UneticError
 from napari_unetic.networks.spec import NetworkSpec
@@ -23,11 +24,15 @@ class Preset:
         trained for something else than its source did.
     source : str
         Paper and section, or the program it comes from.
+    normalisation : {"percentile", "division"}
+        How its source brings intensities into range: by percentiles, as ours, or by a
+        division by 255. For classes of pixels, which its source learnt.
     """
 
     name: str
     spec: NetworkSpec
     source: str
+    normalisation: Literal["percentile", "division"] = "percentile"
 
 
 def _ours(width: int) -> NetworkSpec:
@@ -84,6 +89,7 @@ _TUTORIALS = (
             dropout=(0.1, 0.1, 0.2, 0.2, 0.3, 0.2, 0.2, 0.1, 0.1),
         ),
         "K. Åmdal-Sævik, 'Keras U-Net starter', Data Science Bowl 2018",
+        normalisation="division",
     ),
     Preset(
         "tutorial-2level",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_unetic.errors import UneticError
 from napari_unetic.image.reading import read_image, read_labels
 from napari_unetic.pairs.assemble import Annotation, assemble_masks, take_labels
+from napari_unetic.semantic.masks import join_masks, take_classes
 
 if TYPE_CHECKING:
     from napari_unetic.image.source import Image
@@ -83,7 +84,33 @@ class Pair:
         UneticError
             If a file cannot be read, or the shapes of image and labels differ.
         """
-        image, labels = self.image(), self.annotation().labels
+        return self._fitting(self.annotation().labels)
+
+    def read_classes(self, n_classes: int) -> tuple[Image, NDArray[np.int32]]:
+        """Return the image and its class mask, each read once.
+
+        Parameters
+        ----------
+        n_classes : int
+            Classes, the background included.
+
+        Returns
+        -------
+        Image
+        ndarray of shape (Y, X) or plane axes and (Y, X), int32
+            Class of each pixel.
+
+        Raises
+        ------
+        UneticError
+            If a file cannot be read, the shapes of image and mask differ, or the
+            numbers are not those of a class mask (`napari_unetic.semantic.masks`).
+        """
+        return self._fitting(self.classes(n_classes))
+
+    def _fitting(self, labels: NDArray[np.int32]) -> tuple[Image, NDArray[np.int32]]:
+        """Return the image with labels that have its shape."""
+        image = self.image()
         expected = (*image.plane_shape, *image.shape_yx)
         if labels.shape != expected:
             raise UneticError(
@@ -127,6 +154,15 @@ class Pair:
             return assemble_masks(masks, self.id)
         (entry,) = self.label_entries
         return take_labels(read_labels(entry.open(), name=entry.name), self.id)
+
+    def classes(self, n_classes: int) -> NDArray[np.int32]:
+        """Return the class mask, not checked against the image; see `read_classes`."""
+        if self.one_file_an_object:
+            masks = (read_labels(e.open(), name=e.name) for e in self.label_entries)
+            return join_masks(masks, n_classes, self.id)
+        (entry,) = self.label_entries
+        array = read_labels(entry.open(), name=entry.name)
+        return take_classes(array, n_classes, self.id)
 
     def image_hash(self) -> str:
         """Return a SHA-256 that tells the picture, whatever file it is in.

@@ -27,6 +27,7 @@ def read_pairs(
     ids: str | Sequence[str] | None = None,
     exclude_ids: str | Sequence[str] | None = None,
     axes: str | None = None,
+    as_classes: bool = False,
 ) -> Pairs:
     """Return the pairs of a data set without reading their pixels.
 
@@ -47,6 +48,8 @@ def read_pairs(
         The same: leave these out.
     axes : str, optional
         Axes of the image files' arrays; from metadata, else guessed, if None.
+    as_classes : bool
+        The labels will be read as class masks: nothing is said of their pieces.
 
     Returns
     -------
@@ -100,7 +103,10 @@ def read_pairs(
         for one in sorted(set(images) & set(annotated))
     ]
     where = str(source if labels is None else labels)
-    return _chosen(tuple(pairs), str(source), set(images), where, ids, exclude_ids)
+    chosen = _chosen(tuple(pairs), str(source), set(images), where, ids, exclude_ids)
+    if as_classes:
+        return chosen
+    return chosen.where(lambda pair: True, *_first_notices(chosen))
 
 
 def _chosen(
@@ -128,7 +134,7 @@ def _chosen(
             f"Images left out because {labels} has no labels for them: "
             f"{len(unlabelled)}."
         )
-    return chosen.where(lambda pair: True, *notices, *_first_notices(chosen))
+    return chosen.where(lambda pair: True, *notices)
 
 
 def _first_notices(pairs: Iterable[Pair]) -> tuple[str, ...]:
@@ -149,6 +155,7 @@ def read_split(
     val_fraction: float = 0.1,
     seed: int = 0,
     axes: str | None = None,
+    as_classes: bool = False,
 ) -> tuple[Pairs, Pairs]:
     """Return the pairs to train on and the pairs to validate on, out of a data set.
 
@@ -157,7 +164,7 @@ def read_split(
 
     Parameters
     ----------
-    source, labels, ids, exclude_ids, axes
+    source, labels, ids, exclude_ids, axes, as_classes
         See `read_pairs`.
     val_ids, val_fraction, seed
         See `napari_unetic.pairs.selection.split`.
@@ -176,6 +183,11 @@ def read_split(
     if ids is not None and val_ids is not None:
         wanted = sorted(expand_ids(ids) | expand_ids(val_ids))
     pairs = read_pairs(
-        source, labels=labels, ids=wanted, exclude_ids=exclude_ids, axes=axes
+        source,
+        labels=labels,
+        ids=wanted,
+        exclude_ids=exclude_ids,
+        axes=axes,
+        as_classes=as_classes,
     )
     return split(pairs, val_ids=val_ids, val_fraction=val_fraction, seed=seed)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from napari_unetic.errors import UneticError
 from napari_unetic.image.resample import needed
 from napari_unetic.maps.extent import MARGIN_DIAMETERS
-from napari_unetic.predict.assembly import Assembly
-from napari_unetic.predict.planes import Box, decode_box
+from napari_unetic.predict.by_kind import assembly_of, decode_part
 from napari_unetic.steps import Step, Steps
 
 if TYPE_CHECKING:
+    from napari_unetic.predict.planes import Box
     from napari_unetic.predict.result import KeptMaps, Segmentation
     from napari_unetic.settings import SegmentSettings
 
@@ -51,7 +51,7 @@ def decode_again_steps(
     """
     _check(kept, settings)
     started = time.perf_counter()
-    assembly, planes = Assembly(kept.plan, settings), kept.plan.planes
+    assembly, planes = assembly_of(kept.plan, settings), kept.plan.planes
     for n_done, plane in enumerate(planes):
         yield Step(n_done, len(planes), "decoding")
         assembly.decoder(plane).take(kept.maps[plane])
@@ -82,8 +82,8 @@ def decode_window(
     Returns
     -------
     ndarray of shape (rows, columns), int32
-        Objects as in the whole image, with numbers of their own. 0 where there are no
-        maps.
+        Objects as in the whole image, with numbers of their own, or classes. 0 where
+        there are no maps.
 
     Raises
     ------
@@ -112,7 +112,7 @@ def decode_window(
     old, new = plan.grid, plan.image.shape_yx
     down, across = (needed(old[k], new[k], box[k]) for k in range(2))
     maps = kept.maps[plane][(slice(None), *_within((down, across), plan.map_box))]
-    found = decode_box(maps, plan, settings, box, (down, across)).labels
+    found = decode_part(maps, plan, settings, box, (down, across))
     result[_within(inner, (rows, columns))] = found[_within(inner, box)]
     return result
 

@@ -1,8 +1,12 @@
-"""Objects of planes → one label image with numbers that are used once."""
+"""What was decoded of planes → one label image.
+
+Objects get numbers that are used once; classes keep theirs.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +25,14 @@ if TYPE_CHECKING:
     from napari_unetic.settings import SegmentSettings
 
 
-class Assembly:
+class Decoder(Protocol):
+    """What takes the maps of a plane by rows, and decodes them."""
+
+    def take(self, maps: NDArray[np.float32]) -> None:
+        """Take in the next rows, of shape (M, rows, X')."""
+
+
+class Assembly(ABC):
     """The labels of a plan, filled plane by plane.
 
     Parameters
@@ -40,6 +51,50 @@ class Assembly:
         self.extent = (*parts, *plan.box)
         shape = tuple(part.stop - part.start for part in self.extent)
         self.labels: NDArray[Any] = np.zeros(shape, np.uint16)
+
+    @abstractmethod
+    def decoder(self, plane: tuple[int, ...]) -> Decoder:
+        """Return what takes the maps of a plane and puts its labels in their place."""
+
+    @abstractmethod
+    def result(
+        self,
+        seconds: float,
+        provenance: Mapping[str, Any],
+        notices: tuple[str, ...],
+        maps: KeptMaps | None,
+    ) -> Segmentation:
+        """Return the labels with what made them.
+
+        Parameters
+        ----------
+        seconds : float
+            That it took.
+        provenance : mapping
+            Of the maps; the settings are added.
+        notices : tuple of str
+            Sentences the user should read.
+        maps : KeptMaps, optional
+            To go with the labels.
+        """
+
+    def _place(self, plane: tuple[int, ...]) -> tuple[int, ...]:
+        """Return where a plane is in the labels."""
+        starts = (part.start for part in self.extent)
+        return tuple(i - start for i, start in zip(plane, starts, strict=False))
+
+    def _recorded_settings(self) -> dict[str, Any]:
+        """Return the settings that differ from the defaults, and the thresholds."""
+        plan = self._plan
+        decoding = plan.description.kind.moved(self._settings, plan.zoom)
+        return {**self._settings.changed(), "decoding": decoding.model_dump()}
+
+
+class ObjectAssembly(Assembly):
+    """The objects of a plan; the parameters are those of `Assembly`."""
+
+    def __init__(self, plan: Plan, settings: SegmentSettings):
+        super().__init__(plan, settings)
         self._scores: list[NDArray[np.float32]] = []
         self._n_objects = 0
 
@@ -53,8 +108,7 @@ class Assembly:
 
     def _add(self, plane: tuple[int, ...], rows: slice, objects: Objects) -> None:
         """Put objects of rows of the box where no others are yet."""
-        starts = (part.start for part in self.extent)
-        at = tuple(i - start for i, start in zip(plane, starts, strict=False))
+        at = self._place(plane)
         is_free = None
         if rows.start > 0:
             is_free = (objects.labels > 0) & (self.labels[at][rows] == 0)
@@ -113,12 +167,6 @@ class Assembly:
             pixel_size=image.pixel_size,
             maps=maps,
         )
-
-    def _recorded_settings(self) -> dict[str, Any]:
-        """Return the settings that differ from the defaults, and the thresholds."""
-        own = self._plan.description.decoding
-        decoding = self._settings.decoding(own, self._plan.zoom)
-        return {**self._settings.changed(), "decoding": decoding.model_dump()}
 
 
 def _met(objects: Objects, where: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -56,7 +56,7 @@ class PlaneDecoder:
         self._settings = settings
         self._put = put
         self._rows = MapRows(plan.map_box[0].start)
-        self._bands = _bands(plan)
+        self._bands = bands_of(plan)
         self._margin = self._reach = _margin(plan)
         self._seconds = 0.0
 
@@ -160,7 +160,7 @@ class MapRows:
             self._start = before
 
 
-def _bands(plan: Plan) -> list[slice]:
+def bands_of(plan: Plan) -> list[slice]:
     """Return the rows of the image that are decoded at a time."""
     rows = plan.box[0]
     if is_decoded_whole(plan.n_decoded):

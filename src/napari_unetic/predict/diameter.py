@@ -28,6 +28,7 @@ from napari_unetic.instances.objects import score_objects
 from napari_unetic.maps import plan_work, prepare
 from napari_unetic.maps.extent import MARGIN_DIAMETERS, find_extent
 from napari_unetic.maps.ladder import Rung
+from napari_unetic.model.description import object_kind
 from napari_unetic.model.registry import load_model
 from napari_unetic.steps import Step, Steps, drain
 
@@ -154,6 +155,7 @@ def estimate_diameter_steps(
     started = time.perf_counter()
     loaded = load_model(model)
     description = loaded.description
+    object_kind(description)
     usual = description.input_diameter_px or description.working_diameter_px
     chosen = settings.model_copy(update={"diameter": usual, "pixel_size": None})
     source = as_image(image, settings.axes)
@@ -368,7 +370,7 @@ def _measured(
     zoom: float,
 ) -> Found:
     """Return the objects in maps, without those that the edge cuts if it leaves two."""
-    spec = settings.decoding(description.decoding, zoom)
+    spec = object_kind(description).moved(settings, zoom)
     labels = decode(maps, spec)
     scores = score_objects(labels, maps).astype(np.float64)
     on_grid = 2 * np.sqrt(np.bincount(labels.ravel())[1:] / np.pi)

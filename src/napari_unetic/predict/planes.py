@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from napari_unetic.image.resample import resample, resample_labels
 from napari_unetic.instances.decode import DecodeSpec, decode, renumber
 from napari_unetic.instances.objects import score_objects
-from napari_unetic.maps.pace import DECODE, PACES
+from napari_unetic.maps.pace import PACES, decode_work
+from napari_unetic.model.description import object_kind
 from napari_unetic.predict.result import origin_of
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def decode_plane(
 def learn_pace(plan: Plan, seconds: float) -> None:
     """Take in how long decoding a plane of a plan took."""
     if plan.decode_megapixels >= _TELLING_MEGAPIXELS:
-        PACES.learn(DECODE, plan.decode_megapixels, seconds)
+        work = decode_work(plan.description.kind)
+        PACES.learn(work, plan.decode_megapixels, seconds)
 
 
 def decode_box(
@@ -154,7 +156,7 @@ def decode_all(
     maps made smaller. The parameters are those of `decode_box`.
     """
     grid, shape, origin = plan.grid, plan.image.shape_yx, origin_of(map_box)
-    spec = settings.decoding(plan.description.decoding, plan.zoom)
+    spec = object_kind(plan.description).moved(settings, plan.zoom)
     if grid != shape and plan.zoom >= 1:
         if settings.smallest is not None:
             spec = spec.model_copy(update={"smallest_px": 0})

@@ -14,6 +14,7 @@ from napari_unetic.image.resample import resample
 
 if TYPE_CHECKING:
     from napari_unetic.maps.plan import Plan
+    from napari_unetic.semantic.targets import ClassSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class KeptMaps:
         Returns
         -------
         ndarray of plane axes and (M, Y, X), float32
-            Foreground, contact and depth, each between 0 and 1.
+            Between 0 and 1: foreground, contact and depth, or probabilities of
+            classes.
         """
         plan = self.plan
         shape = plan.image.shape_yx
@@ -78,7 +80,7 @@ class Segmentation:
     ----------
     labels : ndarray of plane axes and (Y, X), uint16 or uint32
         0 is background. They cover `extent`. Objects of different planes have
-        different numbers, unless planes were linked.
+        different numbers, unless planes were linked. With `classes`, numbers of these.
     axes : str
         Axes of the labels.
     extent : tuple of slice
@@ -87,7 +89,7 @@ class Segmentation:
     full_shape : tuple of int
         Shape of labels of the whole image.
     n_objects : int
-        Number of objects, and the highest label.
+        Number of objects, and the highest label; 0 where labels are classes.
     scores : ndarray of shape (n_objects,), float32
         How sure the network is of objects 1, 2, ..., from 0 to 1.
     seconds : float
@@ -101,6 +103,8 @@ class Segmentation:
         Of the image.
     maps : KeptMaps, optional
         Where they were to be kept, and did fit.
+    classes : tuple of ClassSpec
+        Name and colour of labels 0, 1, ..., where these are classes; else empty.
     """
 
     labels: NDArray[Any]
@@ -114,6 +118,15 @@ class Segmentation:
     notices: tuple[str, ...] = ()
     pixel_size: PixelSize = field(default_factory=PixelSize)
     maps: KeptMaps | None = None
+    classes: tuple[ClassSpec, ...] = ()
+
+    def class_shares(self) -> dict[str, float]:
+        """Return the share of the labelled pixels of each class, by name."""
+        counts = np.bincount(self.labels.ravel(), minlength=len(self.classes))
+        return {
+            one.name: float(n) / max(1, self.labels.size)
+            for one, n in zip(self.classes, counts, strict=True)
+        }
 
     def full(self) -> NDArray[Any]:
         """Return labels of the whole image, 0 outside of `extent`.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_unetic.maps import plan_work, prepare
 from napari_unetic.maps.beside import Beside, may_work_beside
 from napari_unetic.model.registry import DEFAULT_MODEL, load_model
-from napari_unetic.predict.assembly import Assembly
+from napari_unetic.predict.by_kind import assembly_of
 from napari_unetic.predict.result import KeptMaps, Segmentation
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_unetic.image.region import Region
     from napari_unetic.image.source import ArrayLike, Image
     from napari_unetic.model.folder import Model
-    from napari_unetic.predict.bands import PlaneDecoder
+    from napari_unetic.predict.assembly import Decoder
 
 
 def segment(
@@ -76,10 +76,11 @@ def segment(
     pixel_size : float, optional
         Micrometres a pixel, for models that know theirs; instead of `diameter`.
     sensitivity : float
-        From 0 to 1: more finds more and larger objects. 0.5 takes the thresholds of
-        the model as they were tuned.
+        From 0 to 1: more finds more and larger objects, or more pixels of classes. 0.5
+        takes the thresholds of the model as they were tuned.
     splitting : float
-        From 0 to 1: more cuts touching objects apart. 0.5 as above.
+        From 0 to 1: more cuts touching objects apart. 0.5 as above. This and the next
+        four are for models of objects alone.
     smallest : int, optional
         Objects of fewer pixels of the image are dropped; the model's own limit if None.
     fill_holes : bool
@@ -102,9 +103,10 @@ def segment(
     Returns
     -------
     labels : ndarray of plane axes and (Y, X), uint16 (uint32 beyond 65,535 objects)
-        0 is background.
-    maps : ndarray of plane axes and (3, Y, X), float32
-        With `keep_maps` only: foreground, contact and depth, each from 0 to 1.
+        0 is background. Numbers of objects, or with a model of classes their numbers.
+    maps : ndarray of plane axes and (M, Y, X), float32
+        With `keep_maps` only, each from 0 to 1: foreground, contact and depth, or the
+        probabilities of classes.
 
     Raises
     ------
@@ -180,7 +182,7 @@ def segment_steps(
     plan = plan_work(image, loaded.description, chosen, keep_maps_bytes=keep_maps_bytes)
     started = time.perf_counter()
     work = prepare(plan, loaded)
-    assembly = Assembly(plan, chosen)
+    assembly = assembly_of(plan, chosen)
     kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
     with Beside(is_threaded=may_work_beside(plan.device)) as beside:
         for n_done, plane in enumerate(plan.planes, start=1):
@@ -202,8 +204,6 @@ def segment_steps(
     )
 
 
-def _decode_beside(
-    beside: Beside, decoder: PlaneDecoder, maps: NDArray[np.float32]
-) -> None:
+def _decode_beside(beside: Beside, decoder: Decoder, maps: NDArray[np.float32]) -> None:
     """Have maps decoded while the network goes on."""
     beside.follow(partial(decoder.take, maps))

@@ -258,7 +258,10 @@ def _saturated(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:
     """
     level = float(np.quantile(image, share))
     # Of little but background nothing can be told apart above the level.
-    return np.minimum(image, level) / level if level > _DIMMEST else image
+    if level <= _DIMMEST:
+        return image
+    cut: NDArray[np.float32] = (np.minimum(image, level) / level).astype(np.float32)
+    return cut
 
 
 def _jpeg(channel: NDArray[np.floating], quality: int) -> NDArray[np.float32]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from napari_unetic.image.writing import atomic_path
 
+_SCORES: Final = {
+    "ap": ("AP, mean of IoU .50 to .90", "C1o-"),
+    "ap_50": ("AP at IoU .50", "C3s--"),
+    "iou": ("IoU, mean over classes", "C1o-"),
+    "dice": ("Dice, mean over classes", "C3s--"),
+}
+"""Scores that a validation may have, with what a curve of them is called."""
+
 
 def draw_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw loss and validation AP over the steps.
+    """Draw loss and validation scores over the steps.
 
     Parameters
     ----------
@@ -39,10 +47,12 @@ def draw_curves(records: Sequence[dict[str, Any]], path: Path) -> None:
     losses.yaxis.label.set_color("C0")
     scores = losses.twinx()
     at = [r["step"] for r in validations]
-    scores.plot(at, [r["ap"] for r in validations], "C1o-", label="mean .50 to .90")
-    scores.plot(at, [r["ap_50"] for r in validations], "C3s--", label="at IoU .50")
-    scores.set(ylabel="validation AP", ylim=(0, 1))
-    scores.legend(loc="lower right")
+    for name, (label, style) in _SCORES.items():
+        if validations and name in validations[0]:
+            scores.plot(at, [r[name] for r in validations], style, label=label)
+    scores.set(ylabel="validation", ylim=(0, 1))
+    if validations:
+        scores.legend(loc="lower right")
     with atomic_path(path) as part:
         canvas.print_png(str(part))  # type: ignore[no-untyped-call]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_unetic.instances.counts import score_image
-from napari_unetic.instances.scores import Scores
 from napari_unetic.predict import segment_steps
 from napari_unetic.steps import Step, Steps, drain
 
 if TYPE_CHECKING:
+    from napari_unetic.kinds import AnyScores
+    from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.pairs.pair import Pair
 
@@ -22,8 +22,15 @@ class Judge(Protocol):
     def chooses(self) -> bool:
         """Whether the best-scored weights are kept rather than the last average."""
 
-    def judge_steps(self, model: Model) -> Steps[Scores]:
+    def judge_steps(self, model: Model) -> Steps[AnyScores]:
         """Score a model, with a step an image."""
+
+
+def as_trained(description: ModelDescription) -> dict[str, Any]:
+    """Return settings with which images are seen at the size that they had there."""
+    if description.resize_px is not None:
+        return {}
+    return {"diameter": description.working_diameter_px}
 
 
 class Validation:
@@ -43,20 +50,20 @@ class Validation:
         self.pairs = pairs
         self.device = device
 
-    def judge_steps(self, model: Model) -> Steps[Scores]:
+    def judge_steps(self, model: Model) -> Steps[AnyScores]:
         """Segment each image at the working size and score it."""
-        images = []
+        kind, images = model.description.kind, []
         for k, pair in enumerate(self.pairs, start=1):
-            image, truth = pair.read()
+            image, truth = kind.read(pair)
             steps = segment_steps(
                 image,
                 model,
-                diameter=model.description.working_diameter_px,
+                **as_trained(model.description),
                 device=self.device,
                 precision="float32",
             )
             found = drain(steps)
             reviewed = pair.reviewed(truth.shape)
-            images.append(score_image(truth, found.labels, reviewed))
+            images.append(kind.score(truth, found.labels, reviewed))
             yield Step(k, len(self.pairs), "validating")
-        return Scores(tuple(images))
+        return kind.scores(images)

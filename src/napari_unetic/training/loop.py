@@ -12,17 +12,16 @@ import torch
 from torch import Tensor
 
 from napari_unetic.errors import UneticError
-from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.model.folder import Model
 from napari_unetic.networks.build import build_network
 from napari_unetic.networks.device import Device, has_native_bfloat16
-from napari_unetic.networks.losses import LossParts, instance_loss
 from napari_unetic.steps import Step, Steps
 from napari_unetic.training.checkpoint import (
     load_checkpoint,
     load_start,
     save_checkpoint,
 )
+from napari_unetic.training.lessons import Lesson, Loss, lesson_of
 from napari_unetic.training.optimiser import (
     load_optimiser,
     make_optimiser,
@@ -35,7 +34,6 @@ from napari_unetic.training.patches import Batch, PatchSource, batches
 from napari_unetic.training.record import save_run_model
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Moment, Schedule
-from napari_unetic.training.tune import objective
 
 if TYPE_CHECKING:
     from napari_unetic.networks.network import Network
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
 
 _LOG_EVERY = 50
 _CHECKPOINT_SECONDS = 120.0
-# Before tuning, specks would drown the AP of a young network.
-_UNTUNED = DecodeSpec(smallest_px=15)
 
 
 @dataclass
@@ -63,7 +59,7 @@ class Loop:
     network, average : Network
         What is trained, and the moving average of its weights.
     optimiser : torch.optim.Optimizer
-        AdamW.
+        Of the network's parameters.
     """
 
     run: Run
@@ -73,8 +69,8 @@ class Loop:
     average: Network
     optimiser: torch.optim.Optimizer
     at: Moment = field(default_factory=Moment)
-    ap: float = 0.0
-    best_ap: float = -1.0
+    score: float = 0.0
+    best_score: float = -1.0
     best: dict[str, Tensor] = field(default_factory=dict)
     n_worse: int = 0
     waited: float = 0.0
@@ -115,7 +111,9 @@ class Loop:
             loop._remember_start(start_weights(run))
         loop.best = under(tensors, "best.")
         loop.at = Moment(**values["at"])
-        loop.ap, loop.best_ap = values["ap"], values["best_ap"]
+        # Checkpoints of earlier versions knew AP alone.
+        loop.score = values["score" if "score" in values else "ap"]
+        loop.best_score = values["best_score" if "score" in values else "best_ap"]
         loop.n_worse = values["n_worse"]
         return loop
 
@@ -127,6 +125,11 @@ class Loop:
         if settings.rehearsal:
             self.teacher = deepcopy(self.average)
             self.teacher.load_state_dict(weights)
+
+    @property
+    def lesson(self) -> Lesson:
+        """What is to be learnt."""
+        return lesson_of(self.run.plan.description, self.run.plan.settings)
 
     @property
     def log(self) -> RunLog:
@@ -223,8 +226,8 @@ class Loop:
         }
         values = {
             "at": asdict(self.at),
-            "ap": self.ap,
-            "best_ap": self.best_ap,
+            "score": self.score,
+            "best_score": self.best_score,
             "n_worse": self.n_worse,
         }
         save_checkpoint(self.run.checkpoints, self.at.step, tensors, values)
@@ -241,7 +244,7 @@ class Loop:
             )
             self.rates, self.losses = [], []
 
-    def _train_on(self, batch: Batch, at: Moment) -> LossParts:
+    def _train_on(self, batch: Batch, at: Moment) -> Loss:
         to = self.device.torch
         images = torch.from_numpy(batch.images).to(
             to, memory_format=torch.channels_last
@@ -254,7 +257,7 @@ class Loop:
         self.rates.append(rate)
         set_rate(self.optimiser, rate)
         logits = self._forward(images)
-        loss = instance_loss(logits.float(), targets, weights)
+        loss = self.lesson.loss(logits.float(), targets, weights)
         if not torch.isfinite(loss.total):
             self.rates.pop()
             raise UneticError(
@@ -316,10 +319,10 @@ class Loop:
                 else:
                     mean.copy_(new)
 
-    def _report(self, loss: LossParts) -> Step:
+    def _report(self, loss: Loss) -> Step:
         values = {
             "loss": float(loss.total.detach()),
-            "ap": self.ap,
+            self.lesson.figure: self.score,
             "seconds_left": self.schedule.seconds_left(self.at),
         }
         step, total = self.at.step, self.schedule.total_steps
@@ -332,9 +335,7 @@ class Loop:
                 waited=round(self.waited, 2),
                 learning_rate=self.optimiser.param_groups[0]["lr"],
                 loss=values["loss"],
-                foreground=float(loss.foreground.detach()),
-                contact=float(loss.contact.detach()),
-                depth=float(loss.depth.detach()),
+                **{name: float(part.detach()) for name, part in loss.parts.items()},
             )
             self._log_rates()
         if total is not None:
@@ -349,7 +350,8 @@ class Loop:
         if self.run.plan.parent:
             # The thresholds of the parent suit its weights, which are near these.
             return Model(description, network)
-        return Model(description.model_copy(update={"decoding": _UNTUNED}), network)
+        untuned = {"decoding": self.lesson.untuned}
+        return Model(description.model_copy(update=untuned), network)
 
     def best_model(self) -> Model:
         """Return the model that validated best, else the moving average."""
@@ -362,11 +364,13 @@ class Loop:
         start = time.perf_counter()
         model = self.candidate()
         scores = yield from judge.judge_steps(model)
-        self.ap = objective(scores)
+        figures = self.lesson.logged(scores)
+        self.score = figures[self.lesson.figure]
         if judge.chooses:
-            self.n_worse += 1
-            if self.ap > self.best_ap:
-                self.best_ap, self.n_worse = self.ap, 0
+            # Patience begins once something was learnt.
+            self.n_worse += self.best_score > 0
+            if self.score > self.best_score:
+                self.best_score, self.n_worse = self.score, 0
                 weights = model.network.state_dict()
                 self.best = {k: v.clone() for k, v in weights.items()}
                 save_run_model(self.run, model, self)
@@ -382,8 +386,7 @@ class Loop:
             "validation",
             step=self.at.step,
             seconds=round(self.at.seconds, 2),
-            ap=self.ap,
-            ap_50=scores.pooled("ap")["0.50"],
+            **figures,
         )
 
 

@@ -1,4 +1,4 @@
-"""The optimiser: AdamW with a rate for each part, its state as tensors, the pull."""
+"""The optimiser: a rate for each part, its state as tensors, the pull."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 _ENCODER = ("encoder.", "bottom.")
 
 
-def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.AdamW:
-    """Return AdamW over the network's parameters, as settings say.
+def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Return the optimiser of the network's parameters, as settings say.
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.Ada
         With an encoder's rate of 0 its encoder and bottom stop taking gradients, which
         saves their time.
     settings : TrainSettings
-        Rates and weight decay.
+        Which one; rates, weight decay of AdamW, momentum of SGD.
 
     Returns
     -------
-    AdamW
+    Optimizer
         Two groups, decoder and encoder. ``share`` of each is what its learning rate is
         of the schedule's.
     """
@@ -43,9 +43,12 @@ def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.Ada
         for is_encoder, parameters in parts.items()
         if parameters
     ]
-    return torch.optim.AdamW(
-        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay
-    )
+    rate = settings.learning_rate
+    if settings.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=rate)
+    return torch.optim.AdamW(groups, lr=rate, weight_decay=settings.weight_decay)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

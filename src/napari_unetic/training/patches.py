@@ -13,15 +13,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import fit_normalisation
-from napari_unetic.instances.targets import TargetSpec, make_targets
+from napari_unetic.image.resample import resample, resample_labels
 from napari_unetic.training import augment
+from napari_unetic.training.lessons import lesson_of
 
 if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.training.settings import TrainSettings
-
-_REFERENCE_AREA_PX = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +32,20 @@ class Sample:
     image : ndarray of shape (C, Y, X), float16
         Normalised; half precision, for training sets are kept in memory.
     labels : ndarray of shape (Y, X), uint16 or int32
+        Numbers of objects, or of classes.
     reviewed : ndarray of shape (Y, X), bool, or None
         Where the labels can be trusted; None means everywhere.
     centres : ndarray of shape (n, 2), int, or None
         Row and column of pixels to draw patches around; None means everywhere.
+    weights : ndarray of shape (Y, X), float16, or None
+        How much pixels count beside what the patch itself tells; None means 1.
     """
 
     image: NDArray[np.float16]
     labels: NDArray[np.integer]
     reviewed: NDArray[np.bool_] | None = None
     centres: NDArray[np.intp] | None = None
+    weights: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +55,9 @@ class Batch:
     Parameters
     ----------
     images : ndarray of shape (B, C, Y, X), float32
-    targets, weights : ndarray of shape (B, M, Y', X'), float32
+    targets : ndarray of shape (B, M, Y', X'), float32
         Y' and X' are what the network returns for Y and X.
+    weights : ndarray of the same shape, or (B, 1, Y', X'), float32
     n_rehearsed : int
         The last so many patches are generated, and have no targets of their own.
     """
@@ -64,26 +68,49 @@ class Batch:
     n_rehearsed: int = 0
 
 
-def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
+def load_samples(
+    pair: Pair, description: ModelDescription, settings: TrainSettings | None = None
+) -> list[Sample]:
     """Return the planes of a pair as the network of a model sees them.
+
+    Parameters
+    ----------
+    pair : Pair
+        Image and labels.
+    description : ModelDescription
+        Network, normalisation, kind of targets, size.
+    settings : TrainSettings, optional
+        Say whether borders weigh more; they do not if None.
 
     Raises
     ------
     UneticError
         If the pair cannot be read or its channels do not fit.
     """
-    image, labels = pair.read()
+    image, labels = description.kind.read(pair)
     reviewed = pair.reviewed(labels.shape)
     n_channels = description.network.in_channels
     normalisation = fit_normalisation(image, n_channels, spec=description.normalisation)
+    size = None if description.resize_px is None else (description.resize_px,) * 2
+    weights = None
+    if settings is not None:
+        weights = lesson_of(description, settings).sample_weights(pair, labels, size)
     samples = []
     for plane in image.planes():
         window = to_channels(image.read(plane), n_channels, rgb=image.rgb)
+        pixels, numbers = normalisation.apply(window), labels[plane]
+        area = None if reviewed is None else reviewed[plane]
+        if size is not None:
+            pixels = resample(pixels, image.shape_yx, size)
+            numbers = resample_labels(numbers, image.shape_yx, size)
+            if area is not None:
+                area = resample_labels(area, image.shape_yx, size)
         samples.append(
             Sample(
-                normalisation.apply(window).astype(np.float16),
-                _small(labels[plane]),
-                None if reviewed is None else reviewed[plane],
+                pixels.astype(np.float16),
+                _small(numbers),
+                area,
+                weights=None if weights is None else weights[plane],
             )
         )
     return samples
@@ -91,34 +118,6 @@ def load_samples(pair: Pair, description: ModelDescription) -> list[Sample]:
 
 def _small(labels: NDArray[np.integer]) -> NDArray[np.integer]:
     return labels.astype(np.uint16 if labels.max(initial=0) < 2**16 else np.int32)
-
-
-def pixel_weights(
-    labels: NDArray[np.int32], targets: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Return the weight of each pixel in each map.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (Y, X), int32
-    targets : ndarray of shape (3, Y, X), float32
-
-    Returns
-    -------
-    ndarray of shape (3, Y, X), float32
-        Foreground: 1, more in small objects (an object counts as one, whatever its
-        area) and where objects touch. Contact: 1 on objects and contacts, five times
-        that at a contact, little elsewhere. Depth: 1 on objects, little elsewhere.
-    """
-    area = np.bincount(labels.ravel()).astype(np.float32)
-    by_object = np.sqrt(_REFERENCE_AREA_PX / np.maximum(area, 1)).clip(1, 3)
-    by_object[0] = 1
-    weights = np.empty_like(targets)
-    weights[0] = by_object[labels] + 4 * targets[1]
-    on_objects = np.maximum(targets[0], targets[1] > 0)
-    weights[1] = 0.1 + 0.9 * on_objects + 4 * targets[1]
-    weights[2] = 0.2 + 0.8 * targets[0]
-    return weights
 
 
 class PatchSource(Dataset[Batch]):
@@ -153,11 +152,11 @@ class PatchSource(Dataset[Batch]):
                 "Expected at least one training image, got none; check folder and ids."
             )
         self.samples = samples
-        self.target: TargetSpec = description.target
+        self.lesson = lesson_of(description, settings)
         self.n_channels = description.network.in_channels
         rule = description.network.tile_rule
         self.context = rule.context
-        self.patch_px = settings.patch_px
+        self.patch_px = description.resize_px or settings.patch_px
         self.patch_px += (rule.remainder - self.patch_px) % rule.stride
         self.settings = settings
         # Large images hold more to learn, but crowded small ones must not drown.
@@ -189,6 +188,7 @@ class PatchSource(Dataset[Batch]):
         rng = np.random.default_rng((self.settings.seed, step, k))
         size = self.patch_px + 2 * self.context
         shares = self.settings.augmentation
+        weighed: NDArray[np.float32] | None = None
         is_rehearsed = k >= self.settings.batch - self.n_rehearsed
         if rng.random() < shares.blank:
             image = augment.blank((self.n_channels, size, size), rng)
@@ -208,14 +208,17 @@ class PatchSource(Dataset[Batch]):
             )
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
+            if sample.weights is not None:
+                weighed = augment.take(sample.weights, window, order=1)
             reviewed = sample.reviewed
             if reviewed is not None:
                 reviewed = augment.take(reviewed, window, order=0) > 0
             image = augment.vary_intensity(image, rng, shares)
         inner = slice(self.context, self.context + self.patch_px)
         labels = np.ascontiguousarray(labels[inner, inner])
-        targets = make_targets(labels, self.target)
-        weights = pixel_weights(labels, targets)
+        if weighed is not None:
+            weighed = weighed[inner, inner]
+        targets, weights = self.lesson.teach(labels, weighed)
         if reviewed is not None:
             weights *= reviewed[inner, inner]
         return image, targets, weights

@@ -35,7 +35,7 @@ def preview_strip(source: PatchSource, n_steps: int = 2) -> NDArray[np.uint8]:
     -------
     ndarray of shape (Y, X, 3), uint8
         In pairs of rows: the image, cut at 0 and 1; and the targets, depth as green,
-        contact as red, foreground as blue.
+        contact as red, foreground as blue, or classes in the colours of the legend.
     """
     cells = []
     for step in range(n_steps):
@@ -46,7 +46,7 @@ def preview_strip(source: PatchSource, n_steps: int = 2) -> NDArray[np.uint8]:
                 ..., margin : margin + maps.shape[2]
             ]
             shown = np.repeat(inner.mean(0)[..., None], 3, axis=-1)
-            targets = np.stack([maps[1], 0.8 * maps[2], 0.6 * maps[0]], axis=-1)
+            targets = source.lesson.picture(maps)
             cell = np.concatenate([shown, targets])
             cells.append(np.pad(cell, ((0, 4), (0, 4), (0, 0))))
     while len(cells) % N_COLUMNS and len(cells) > N_COLUMNS:
@@ -80,5 +80,5 @@ def write_preview(
         What the training starts from.
     """
     description = describe(base, settings, "preview")
-    samples = [s for pair in pairs for s in load_samples(pair, description)]
+    samples = [s for pair in pairs for s in load_samples(pair, description, settings)]
     write_png(path, preview_strip(PatchSource(samples, description, settings)))

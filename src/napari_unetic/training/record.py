@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.normalise import DivisionSpec, NormalisationSpec
+from napari_unetic.instances.decode import DecodeSpec
+from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.model.description import (
     ModelDescription,
     TrainingRecord,
@@ -17,13 +20,18 @@ from napari_unetic.model.description import (
 from napari_unetic.model.folder import Model, save_model
 from napari_unetic.networks.presets import preset
 from napari_unetic.provenance import software_versions
+from napari_unetic.semantic.decode import ClassDecodeSpec
+from napari_unetic.semantic.targets import SemanticTargetSpec, semantic_target
+from napari_unetic.training.lessons import Lesson, lesson_of
 
 if TYPE_CHECKING:
-    from napari_unetic.instances.scores import Scores
     from napari_unetic.training.loop import Loop
     from napari_unetic.training.patches import Sample
     from napari_unetic.training.run import Run
     from napari_unetic.training.settings import TrainSettings
+
+
+_NORMALISATIONS = {"percentile": NormalisationSpec(), "division": DivisionSpec()}
 
 
 def describe(
@@ -32,31 +40,81 @@ def describe(
     """Describe the model to be, as far as it is known before the pairs are read."""
     if base is not None:
         check_planar(base.description)
+        refuse_given(settings, base)
         return base.description.model_copy(
             update={"name": name, "training": None, "scores": {}, "weights_sha256": ""}
         )
-    draft = ModelDescription(
+    chosen = preset(settings.preset)
+    normalisation = settings.normalisation or "percentile"
+    target: TargetSpec | SemanticTargetSpec
+    target = TargetSpec(contact_gap_px=settings.contact_gap_px)
+    decoding: DecodeSpec | ClassDecodeSpec = DecodeSpec()
+    if settings.classes and settings.contact_gap_px:
+        raise UneticError(
+            "Expected no gap of contacts for classes, which have no contacts, got "
+            f"{settings.contact_gap_px:g}; leave it out."
+        )
+    if settings.classes:
+        # A network whose source tells a class by two maps keeps them.
+        is_two = len(settings.classes) == 1 and chosen.spec.out_channels == 2
+        target = semantic_target(settings.classes, "softmax" if is_two else None)
+        decoding = ClassDecodeSpec()
+        normalisation = settings.normalisation or chosen.normalisation
+    elif settings.resize_px is not None:
+        raise UneticError(
+            "Expected classes to learn from images resized to one size, got none; "
+            "name them, or leave the size out: objects would lose their shapes."
+        )
+    n = settings.channels or chosen.spec.in_channels
+    sizes = {"in_channels": n, "out_channels": target.n_maps}
+    network = chosen.spec.model_copy(update=sizes)
+    names = {1: ("grey",), 3: ("red", "green", "blue")}
+    description = ModelDescription(
         name=name,
-        network=preset(settings.preset).spec,
-        channels=("grey",),
+        network=network,
+        channels=names.get(n, tuple(f"channel {k}" for k in range(n))),
+        normalisation=_NORMALISATIONS[normalisation],
+        target=target,
+        decoding=decoding,
+        resize_px=settings.resize_px,
         working_diameter_px=1,
     )
-    network = draft.network.model_copy(update={"out_channels": draft.target.n_maps})
-    n = network.in_channels
-    names = {1: ("grey",), 3: ("red", "green", "blue")}
-    channels = names.get(n, tuple(f"channel {k}" for k in range(n)))
-    return draft.model_copy(update={"network": network, "channels": channels})
+    lesson_of(description, settings)
+    return description
 
 
-def median_diameter(samples: Sequence[Sample]) -> float:
+def refuse_given(settings: TrainSettings, base: Model) -> None:
+    """Refuse settings that the model that training starts from decides.
+
+    Raises
+    ------
+    UneticError
+        If one of them is given, or the loss does not fit.
+    """
+    decided = "classes", "normalisation", "resize_px", "channels", "contact_gap_px"
+    for name in decided:
+        if getattr(settings, name):
+            said = name.removesuffix("_px").replace("_", " ")
+            raise UneticError(
+                f"Expected {said} as {base.name!r} has it, which training "
+                "starts from, got another; leave it out, or start from a "
+                "preset."
+            )
+    lesson_of(base.description, settings)
+
+
+def median_diameter(samples: Sequence[Sample], lesson: Lesson) -> float:
     """Median over all objects of the diameter of a disc of the same area, in pixels.
+
+    Of classes, connected pieces count as objects.
 
     Raises
     ------
     UneticError
         If there is no object.
     """
-    areas = [np.bincount(sample.labels.ravel())[1:] for sample in samples]
+    planes = (lesson.numbered(sample.labels) for sample in samples)
+    areas = [np.bincount(plane.ravel())[1:] for plane in planes]
     found = np.concatenate(areas)
     found = found[found > 0]
     if found.size == 0:
@@ -64,18 +122,6 @@ def median_diameter(samples: Sequence[Sample]) -> float:
             "Expected objects in the training labels, got none; check the labels."
         )
     return round(float(np.median(np.sqrt(4 * found / np.pi))), 2)
-
-
-def score_summary(scores: Scores) -> dict[str, float]:
-    """Return the figures of a set of images that a model keeps."""
-    pooled = scores.pooled("ap")
-    return {
-        "n_images": len(scores.images),
-        "ap_pooled_0.50": round(pooled["0.50"], 4),
-        "ap_pooled_0.75": round(pooled["0.75"], 4),
-        "mean_ap_pooled_9": round(scores.mean_ap_pooled_9, 4),
-        "mean_ap_per_image_10": round(scores.mean_ap_per_image_10, 4),
-    }
 
 
 def save_run_model(

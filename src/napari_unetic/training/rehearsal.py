@@ -49,6 +49,7 @@ def generated_samples(description: ModelDescription) -> list[Sample]:
         pixels, labels = nuclei_sample(
             (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
         )
+        pixels = description.normalisation.in_range(pixels)
         image = Image(pixels, "YX", name="generated")
         fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
         window = to_channels(pixels[np.newaxis], n_channels)

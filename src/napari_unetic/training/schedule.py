@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from napari_unetic.training.settings import TrainSettings
 
-N_VALIDATIONS = 20
-"""Validations in a training, evenly spread over its budget."""
-
 _VALIDATION_SHARE = 0.1
 # With a budget of time validation may take this share of it at most.
 
@@ -90,11 +87,13 @@ class Schedule:
         """Return the rate of the next step.
 
         Linear warm-up, then half a cosine down to a hundredth (Loshchilov and Hutter
-        2017, arXiv 1608.03983, section 3, without restarts).
+        2017, arXiv 1608.03983, section 3, without restarts), or no change any more.
         """
         settings, progress = self.settings, self.progress(at)
         if progress < settings.warm_up:
             share = max(progress / settings.warm_up, 0.01)
+        elif settings.schedule == "constant":
+            share = 1.0
         else:
             rest = (progress - settings.warm_up) / (1 - settings.warm_up)
             share = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(rest, 1)))
@@ -102,7 +101,7 @@ class Schedule:
 
     def n_due(self, at: Moment) -> int:
         """Return how many validations are due by now."""
-        return int(self.progress(at) * N_VALIDATIONS + 1e-9)
+        return int(self.progress(at) * self.settings.validations + 1e-9)
 
     def is_validation_due(self, at: Moment) -> bool:
         """Whether to validate now; at the end always."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.resample import resample
 from napari_unetic.maps import plan_work, prepare
 from napari_unetic.model.folder import Model
 from napari_unetic.model.registry import load_model
@@ -22,7 +23,8 @@ from napari_unetic.networks.device import Device, choose_device
 from napari_unetic.provenance import software_versions
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
-from napari_unetic.training.judges import Validation
+from napari_unetic.training.judges import Validation, as_trained
+from napari_unetic.training.lessons import lesson_of
 from napari_unetic.training.loop import Loop, start_weights
 from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import PatchSource, Sample, load_samples
@@ -30,18 +32,17 @@ from napari_unetic.training.record import (
     describe,
     median_diameter,
     save_run_model,
-    score_summary,
 )
 from napari_unetic.training.rehearsal import generated_samples
 from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
-from napari_unetic.training.tune import objective, tune_steps
 
 if TYPE_CHECKING:
     from napari_unetic.instances.decode import DecodeSpec
-    from napari_unetic.instances.scores import Scores
+    from napari_unetic.kinds import AnyScores
     from napari_unetic.pairs.pair import Pair
+    from napari_unetic.semantic.decode import ClassDecodeSpec
     from napari_unetic.training.settings import TrainSettings
 
 
@@ -108,8 +109,8 @@ def train_steps(
     Yields
     ------
     Step
-        ``values`` holds ``loss``, ``ap`` (of the last validation, mean over IoU .50 to
-        .90) and ``seconds_left``.
+        ``values`` holds ``loss``, ``seconds_left`` and the score of the last
+        validation: ``ap`` (mean over IoU .50 to .90), or ``iou`` (mean over classes).
 
     Returns
     -------
@@ -134,12 +135,14 @@ def train_steps(
     description = describe(base, settings, name or folder.name)
     refuse_existing(folder)
     yield Step(0, 0, "reading pairs")
-    samples = [s for pair in train_pairs for s in load_samples(pair, description)]
+    samples = [
+        s for pair in train_pairs for s in load_samples(pair, description, settings)
+    ]
     for pair in validation_pairs:
         # They are read again later: a run that could not validate must not begin.
-        load_samples(pair, description)
+        load_samples(pair, description, settings)
     if base is None:
-        diameter = median_diameter(samples)
+        diameter = median_diameter(samples, lesson_of(description, settings))
         description = description.model_copy(update={"working_diameter_px": diameter})
     plan = RunPlan(
         settings=settings,
@@ -340,7 +343,8 @@ def _read_steps(run: Run) -> Steps[tuple[list[Sample], list[Pair]]]:
     n = len(run.plan.train)
     samples = []
     for k, record in enumerate(run.plan.train, start=1):
-        samples += load_samples(record.pair(run.folder), run.plan.description)
+        pair = record.pair(run.folder)
+        samples += load_samples(pair, run.plan.description, run.plan.settings)
         yield Step(k, n, "reading pairs")
     return samples, [record.pair(run.folder) for record in run.plan.validation]
 
@@ -379,11 +383,12 @@ def _finish_steps(loop: Loop, validation: Sequence[Pair]) -> Steps[None]:
     """Tune the thresholds of the best model and mark the run as done."""
     from napari_unetic.training.curves import draw_curves
 
-    best = loop.best_model()
-    decoding, scores = yield from _tuned_steps(best, validation, loop.device.name)
-    loop.log.write("tuned", decoding=decoding.model_dump(), ap=objective(scores))
+    best, lesson = loop.best_model(), loop.lesson
+    decoding, scores = yield from _tuned_steps(loop, best, validation)
+    found = {lesson.figure: lesson.objective(scores)}
+    loop.log.write("tuned", decoding=decoding.model_dump(), **found)
     tuned = best.description.model_copy(
-        update={"decoding": decoding, "scores": {"validation": score_summary(scores)}}
+        update={"decoding": decoding, "scores": {"validation": lesson.summary(scores)}}
     )
     save_run_model(loop.run, Model(tuned, best.network), loop)
     draw_curves(loop.log.read(), loop.run.folder / "curves.png")
@@ -393,25 +398,30 @@ def _finish_steps(loop: Loop, validation: Sequence[Pair]) -> Steps[None]:
 
 
 def _tuned_steps(
-    model: Model, pairs: Sequence[Pair], device: str
-) -> Steps[tuple[DecodeSpec, Scores]]:
+    loop: Loop, model: Model, pairs: Sequence[Pair]
+) -> Steps[tuple[DecodeSpec | ClassDecodeSpec, AnyScores]]:
     """Predict the maps of the validation pairs once, then tune on them."""
+    description = model.description
     maps: list[NDArray[np.float16]] = []
     truths: list[NDArray[np.int32]] = []
     areas: list[NDArray[np.bool_] | None] = []
     settings = segment_settings(
-        diameter=model.description.working_diameter_px,
-        device=device,
-        precision="float32",
+        **as_trained(description), device=loop.device.name, precision="float32"
     )
     for k, pair in enumerate(pairs, start=1):
-        image, truth = pair.read()
+        image, truth = description.kind.read(pair)
         reviewed = pair.reviewed(truth.shape)
-        work = prepare(plan_work(image, model.description, settings), model)
+        work = prepare(plan_work(image, description, settings), model)
         for plane in image.planes():
-            maps.append(drain(work.maps_steps(plane)).astype(np.float16))
+            made = drain(work.maps_steps(plane))
+            if description.resize_px is not None:
+                made = resample(made, work.plan.grid, image.shape_yx)
+            maps.append(made.astype(np.float16))
             truths.append(truth[plane])
             areas.append(None if reviewed is None else reviewed[plane])
         yield Step(k, len(pairs), "predicting")
-    result = yield from tune_steps(maps, truths, model.description.decoding, areas)
+    is_tuned = loop.run.plan.settings.tune
+    result = yield from loop.lesson.tune_steps(
+        maps, truths, description.decoding, areas, lambda: not is_tuned
+    )
     return result

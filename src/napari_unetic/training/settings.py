@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from napari_unetic.errors import UneticError
 from napari_unetic.networks.presets import DEFAULT_PRESET
+from napari_unetic.semantic.targets import LARGEST_NUMBER, ClassSpec, named_classes
 from napari_unetic.training.augment import Augmentation
+
+LossName: TypeAlias = Literal[
+    "instances", "bce", "cross-entropy", "dice", "bce-dice", "focal", "tversky"
+]
+OptimiserName: TypeAlias = Literal["adamw", "adam", "sgd"]
+NormalisationName: TypeAlias = Literal["percentile", "division"]
+
+ClassWeight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class TrainSettings(BaseModel):
@@ -21,6 +37,22 @@ class TrainSettings(BaseModel):
         DEFAULT_PRESET,
         title="Network",
         description="A preset; not used where training starts from a model.",
+    )
+    channels: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        title="Channels",
+        description="That the network takes; grey images fill all of them. Left out: "
+        "those of the preset.",
+    )
+    contact_gap_px: float = Field(
+        0.0,
+        ge=0,
+        le=32,
+        title="Gap of contacts",
+        description="Objects so many pixels apart count as meeting, where the network "
+        "learns to keep them apart; those one pixel apart always do.",
     )
     minutes: float | None = Field(
         None, gt=0, title="Minutes", description="Budget as time, tuning not counted."
@@ -38,6 +70,79 @@ class TrainSettings(BaseModel):
     )
     learning_rate: float = Field(
         2e-3, gt=0, le=1, title="Learning rate", description="At its highest."
+    )
+    classes: tuple[ClassSpec, ...] = Field(
+        (),
+        max_length=LARGEST_NUMBER,
+        title="Classes",
+        description="Classes of pixels to tell, besides the background, as NAME or "
+        "NAME=#rrggbb; none: objects, one by one.",
+    )
+    loss: LossName | None = Field(
+        None,
+        title="Loss",
+        description="What is lowered: instances for objects; for classes binary "
+        "cross-entropy (with several classes, the cross-entropy between them), Dice, "
+        "both, focal or Tversky. Left out: instances, or bce-dice for classes.",
+    )
+    class_weights: tuple[ClassWeight, ...] = Field(
+        (),
+        title="Class weights",
+        description="How much pixels of each class count in the loss, the background "
+        "first; none: all the same.",
+    )
+    border_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1000,
+        title="Border weight",
+        description="How much more than others the narrowest gaps between objects "
+        "count (w0 of Ronneberger 2015, who took 10); for classes.",
+    )
+    border_px: float = Field(
+        5.0,
+        gt=0,
+        le=100,
+        title="Border width",
+        description="Pixels over which that falls (sigma of Ronneberger 2015).",
+    )
+    normalisation: NormalisationName | None = Field(
+        None,
+        title="Normalisation",
+        description="By the percentiles of each image, or a division by 255, for 8-bit "
+        "images. Left out: percentiles, or for classes as the preset's source does.",
+    )
+    resize_px: int | None = Field(
+        None,
+        ge=16,
+        le=4096,
+        title="Resize",
+        description="Bring every image to this many pixels a side, as tutorials do; "
+        "for classes. It loses what is small and bends what is not square. Left out: "
+        "images keep their size.",
+    )
+    optimiser: OptimiserName = Field(
+        "adamw",
+        title="Optimiser",
+        description="AdamW, Adam without weight decay, or SGD with momentum.",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, title="Momentum", description="Of SGD.")
+    schedule: Literal["cosine", "constant"] = Field(
+        "cosine",
+        title="Course of the rate",
+        description="After the warm-up down along half a cosine, or constant.",
+    )
+    validations: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        title="Validations",
+        description="In a whole training, evenly spread over its budget.",
+    )
+    tune: bool = Field(
+        True,
+        title="Tune thresholds",
+        description="On the validation images at the end; else they stay as they are.",
     )
     warm_up: float = Field(
         0.03, ge=0, lt=1, title="Warm-up", description="Share of the budget."
@@ -94,6 +199,18 @@ class TrainSettings(BaseModel):
         description="How often patches are varied, and how.",
     )
     seed: int = Field(0, ge=0, title="Seed")
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _from_names(cls, value: Any) -> Any:
+        """Take names for classes."""
+        if isinstance(value, str):
+            value = [value]
+        if isinstance(value, list | tuple) and all(
+            isinstance(one, str | ClassSpec) for one in value
+        ):
+            return named_classes(value)
+        return value
 
     @model_validator(mode="after")
     def _one_budget(self) -> TrainSettings:

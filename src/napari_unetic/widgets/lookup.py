@@ -23,7 +23,7 @@ class Found(NamedTuple):
     Parameters
     ----------
     models : list of ModelEntry
-        Bundled ones and the user's own.
+        Bundled ones and the user's own, of those that find objects.
     devices : list of str
         That can be used here, "auto" first.
     """
@@ -113,7 +113,9 @@ def _find_steps() -> Steps[Found]:
         except UneticError:
             continue
         devices.append(name)
-    return Found(list_models(), devices)
+    # What a dock shows of a result, its objects, models of classes do not give.
+    models = [m for m in list_models() if m.description.target.kind == "instances"]
+    return Found(models, devices)
 
 
 def _pace_steps(model: str, device: Device) -> Steps[float]:

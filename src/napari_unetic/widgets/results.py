@@ -119,13 +119,20 @@ def segment_source_steps(
     -------
     SegmentedLayer
         The layer; only the thread of the viewer may add it.
+
+    Raises
+    ------
+    UneticError
+        If image, model and settings do not fit.
     """
     # The import of torch takes a second or two: in the thread that does the work.
+    from napari_unetic.model.description import object_kind
     from napari_unetic.model.registry import load_model
     from napari_unetic.predict import segment_steps
 
     settings = settings or SegmentSettings()
     loaded = load_model(model)
+    object_kind(loaded.description)
     on_level = _on_level(settings, loaded.description, source)
     found = yield from segment_steps(
         source.image(), loaded, keep_maps_bytes=keep_maps_bytes, **dict(on_level)

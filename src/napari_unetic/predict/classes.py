@@ -1,0 +1,161 @@
+"""Maps of planes → classes: pixel by pixel, at the image's size."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_unetic.image.resample import needed, resample
+from napari_unetic.kinds import ClassKind
+from napari_unetic.predict.assembly import Assembly
+from napari_unetic.predict.bands import MapRows, bands_of
+from napari_unetic.predict.planes import learn_pace
+from napari_unetic.predict.result import Segmentation, origin_of
+from napari_unetic.semantic.decode import decode_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_unetic.maps.plan import Plan
+    from napari_unetic.predict.planes import Box
+    from napari_unetic.predict.result import KeptMaps
+    from napari_unetic.settings import SegmentSettings
+
+
+def class_kind(plan: Plan) -> ClassKind:
+    """Return the kind of a plan's model, which tells classes."""
+    kind = plan.description.kind
+    assert isinstance(kind, ClassKind)
+    return kind
+
+
+def decode_class_box(
+    maps: NDArray[np.float32],
+    plan: Plan,
+    settings: SegmentSettings,
+    box: Box,
+    map_box: Box,
+) -> NDArray[np.int32]:
+    """Return the classes of a part of a plane; background outside of a region.
+
+    Parameters
+    ----------
+    maps : ndarray of shape (M, Y', X'), float32
+        Of `map_box`.
+    plan : Plan
+        Size of the image and of the maps of all of it.
+    settings : SegmentSettings
+        How to decode.
+    box : tuple of slice
+        The part, as rows and columns of the image.
+    map_box : tuple of slice
+        As rows and columns of the maps of the whole image: all that `box` is made of.
+
+    Returns
+    -------
+    ndarray of shape (Y, X), int32
+        At the size of the image, to which maps are brought first.
+    """
+    shape = plan.image.shape_yx
+    if plan.grid != shape:
+        maps = resample(maps, plan.grid, shape, box, origin_of(map_box))
+    spec = class_kind(plan).moved(settings, plan.zoom)
+    classes = decode_classes(maps, spec)
+    if settings.region is not None:
+        classes[~settings.region.mask(*box)] = 0
+    return classes
+
+
+class ClassDecoder:
+    """The decoding of one plane, whose maps come in by rows.
+
+    Parameters
+    ----------
+    plan : Plan
+        Where the plane's maps lie in the image.
+    settings : SegmentSettings
+        How to decode.
+    into : ndarray of shape (Y, X), integers
+        Classes of ``plan.box``, to be filled.
+
+    Notes
+    -----
+    Each pixel is decoded by itself, so bands give what the whole gives.
+    """
+
+    def __init__(self, plan: Plan, settings: SegmentSettings, into: NDArray[Any]):
+        self._plan = plan
+        self._settings = settings
+        self._into = into
+        self._rows = MapRows(plan.map_box[0].start)
+        self._bands = bands_of(plan)
+        self._seconds = 0.0
+
+    def take(self, maps: NDArray[np.float32]) -> None:
+        """Take in the next rows, and decode all bands that are there now.
+
+        Parameters
+        ----------
+        maps : ndarray of shape (M, rows, X'), float32
+            Rows of ``plan.map_box``, from where the last ones ended.
+        """
+        started = time.perf_counter()
+        self._rows.add(maps)
+        while self._bands:
+            band, plan = self._bands[0], self._plan
+            on_maps = needed(plan.grid[0], plan.image.shape_yx[0], band)
+            if on_maps.stop > self._rows.stop:
+                break
+            top = plan.box[0].start
+            self._into[band.start - top : band.stop - top] = decode_class_box(
+                self._rows.part(on_maps),
+                plan,
+                self._settings,
+                (band, plan.box[1]),
+                (on_maps, plan.map_box[1]),
+            )
+            del self._bands[0]
+            self._rows.forget(on_maps.start)
+        self._seconds += time.perf_counter() - started
+        if not self._bands:
+            learn_pace(self._plan, self._seconds)
+
+
+class ClassAssembly(Assembly):
+    """The classes of a plan; the parameters are those of `Assembly`."""
+
+    def decoder(self, plane: tuple[int, ...]) -> ClassDecoder:
+        """Return what takes the maps of a plane and puts its classes in their place."""
+        return ClassDecoder(self._plan, self._settings, self.labels[self._place(plane)])
+
+    def result(
+        self,
+        seconds: float,
+        provenance: Mapping[str, Any],
+        notices: tuple[str, ...],
+        maps: KeptMaps | None,
+    ) -> Segmentation:
+        """Return the classes with what made them, the legend among it."""
+        image = self._plan.image
+        classes = class_kind(self._plan).target.classes
+        return Segmentation(
+            labels=self.labels,
+            axes=image.plane_axes + "YX",
+            extent=self.extent,
+            full_shape=(*image.plane_shape, *image.shape_yx),
+            n_objects=0,
+            scores=np.zeros(0, np.float32),
+            seconds=seconds,
+            provenance={
+                **provenance,
+                "settings": self._recorded_settings(),
+                "classes": [one.model_dump() for one in classes],
+            },
+            notices=notices,
+            pixel_size=image.pixel_size,
+            maps=maps,
+            classes=classes,
+        )

@@ -1,0 +1,1 @@
+"""Semantic segmentation: classes of pixels, their masks, decoding and scores."""
