@@ -4,7 +4,8 @@
 
 Reads `peers.json`, `floor.json`, `profile-float32.json`, `profile-bfloat16.json`,
 `startup.json`, `runtimes.json` and `shapes.json` of the folder and replaces what stands
-between ``<!-- NAME -->`` and ``<!-- end -->`` in the page.
+between ``<!-- NAME -->`` and ``<!-- end -->`` in the page; of a file that is not there
+nothing is replaced.
 """
 
 from __future__ import annotations
@@ -252,6 +253,8 @@ def main() -> None:
     arguments = parser.parse_args()
     text = arguments.page.read_text(encoding="utf-8")
     for name, (file, make) in PARTS.items():
+        if not (arguments.results / file).exists():
+            continue
         result = json.loads((arguments.results / file).read_text(encoding="utf-8"))
         made = f"<!-- {name} -->\n\n{make(result)}\n\n<!-- end -->"
         pattern = rf"<!-- {name} -->.*?<!-- end -->"

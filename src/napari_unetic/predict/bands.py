@@ -102,17 +102,20 @@ class PlaneDecoder:
             maps, box = self._rows.part(on_maps), (window, plan.box[1])
             found = decode_all(maps, plan, settings, box, (on_maps, plan.map_box[1]))
             above, below = band.start - window.start, band.stop - window.start
-            own = _starting_in(found, above, below)
-            if window.stop == plan.box[0].stop or not own[found.labels[-1]].any():
+            # Numbers follow the first pixels: those of the band are all in a row.
+            first, end = (_highest(found.labels[:row]) for row in (above, below))
+            if window.stop == plan.box[0].stop:
+                break
+            last_row = found.labels[-1]
+            if not ((last_row > first) & (last_row <= end)).any():
                 break
             self._reach *= 2
-        objects = wanted(found.only(own), plan, settings, box)
         # Nothing of the band's own lies above its first row.
-        labels = objects.labels[above:]
+        own = _numbered(found, first, end, above)
+        box = slice(band.start, window.stop), plan.box[1]
         top = plan.box[0].start
-        self._put(
-            slice(band.start - top, window.stop - top), Objects(labels, objects.scores)
-        )
+        rows = slice(band.start - top, window.stop - top)
+        self._put(rows, wanted(own, plan, settings, box))
         return True
 
 
@@ -178,10 +181,17 @@ def _margin(plan: Plan) -> int:
     return math.ceil(MARGIN_DIAMETERS * diameter)
 
 
-def _starting_in(objects: Objects, start: int, stop: int) -> NDArray[np.bool_]:
-    """Return which objects have their first row from `start` up to `stop`."""
-    own = np.zeros(objects.scores.size + 1, np.bool_)
-    own[objects.labels[start:stop]] = True
-    own[objects.labels[:start]] = False
-    own[0] = False
-    return own
+def _highest(labels: NDArray[np.int32]) -> int:
+    return int(labels.max(initial=0))
+
+
+def _numbered(objects: Objects, first: int, end: int, above: int) -> Objects:
+    """Return the objects after number `first` up to `end`, numbered from 1.
+
+    Of the rows from `above` on.
+    """
+    if above == 0 and end == objects.scores.size:
+        return objects
+    labels = objects.labels[above:] - np.int32(first)
+    labels[(labels < 0) | (labels > end - first)] = 0
+    return Objects(labels, objects.scores[first:end])
