@@ -13,7 +13,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QWidget
 
 from napari_unetic.widgets.folding import Fold
-from napari_unetic.widgets.segment_form import SHORTCUT
+from napari_unetic.widgets.run_button import SHORTCUT
 
 GREY = np.zeros((40, 50), np.uint8)
 GREY[5:15, 5:20] = 200

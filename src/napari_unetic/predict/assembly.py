@@ -6,14 +6,14 @@ Objects get numbers that are used once; classes keep theirs.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.image.writing import label_dtype
 from napari_unetic.instances.link import link
-from napari_unetic.predict.bands import PlaneDecoder
+from napari_unetic.predict.bands import BandDecoder, PlaneDecoder
 from napari_unetic.predict.result import Segmentation
 
 if TYPE_CHECKING:
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
     from napari_unetic.predict.planes import Objects
     from napari_unetic.predict.result import KeptMaps
     from napari_unetic.settings import SegmentSettings
-
-
-class Decoder(Protocol):
-    """What takes the maps of a plane by rows, and decodes them."""
-
-    def take(self, maps: NDArray[np.float32]) -> None:
-        """Take in the next rows, of shape (M, rows, X')."""
 
 
 class Assembly(ABC):
@@ -53,7 +46,7 @@ class Assembly(ABC):
         self.labels: NDArray[Any] = np.zeros(shape, np.uint16)
 
     @abstractmethod
-    def decoder(self, plane: tuple[int, ...]) -> Decoder:
+    def decoder(self, plane: tuple[int, ...]) -> BandDecoder:
         """Return what takes the maps of a plane and puts its labels in their place."""
 
     @abstractmethod

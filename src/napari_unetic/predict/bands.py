@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,8 +29,8 @@ Put: TypeAlias = Callable[[slice, Objects], None]
 """Takes rows of the plan's box, from 0, and the objects found in them."""
 
 
-class PlaneDecoder:
-    """The decoding of one plane, whose maps come in by rows.
+class BandDecoder(ABC):
+    """The decoding of one plane, whose maps come in by rows, band by band.
 
     Parameters
     ----------
@@ -37,27 +38,16 @@ class PlaneDecoder:
         Where the plane's maps lie in the image.
     settings : SegmentSettings
         How to decode; those of the plan are not looked at.
-    put : callable
-        Is given the objects of band after band. The labels of a band reach as far into
-        the next ones as its own objects do. Numbers begin at 1 in each band.
-
-    Notes
-    -----
-    An object belongs to the band that its first row lies in. A band is decoded with a
-    margin of two working diameters; where an object of its own reaches the last row
-    that was read, more is read, so that every object is whole. What may differ from
-    decoding in one piece are pixels that touching objects share out among themselves,
-    where a chain of such objects, or an object much larger than the working diameter,
-    reaches from a band beyond its margin.
+    margin : int
+        Rows of the image that a band is decoded with beyond its own, both ways.
     """
 
-    def __init__(self, plan: Plan, settings: SegmentSettings, put: Put):
+    def __init__(self, plan: Plan, settings: SegmentSettings, margin: int):
         self._plan = plan
         self._settings = settings
-        self._put = put
         self._rows = MapRows(plan.map_box[0].start)
         self._bands = bands_of(plan)
-        self._margin = self._reach = _margin(plan)
+        self._margin = self._reach = margin
         self._seconds = 0.0
 
     def take(self, maps: NDArray[np.float32]) -> None:
@@ -79,6 +69,10 @@ class PlaneDecoder:
         if not self._bands:
             learn_pace(self._plan, self._seconds)
 
+    @abstractmethod
+    def _decode(self, band: slice) -> bool:
+        """Decode a band; False where maps are still missing for it."""
+
     def _window(self, band: slice) -> slice:
         """Return the rows of the image that a band is decoded from."""
         limits = self._plan.box[0]
@@ -90,6 +84,32 @@ class PlaneDecoder:
     def _on_maps(self, rows: slice) -> slice:
         """Return the rows of the maps that rows of the image are made of."""
         return needed(self._plan.grid[0], self._plan.image.shape_yx[0], rows)
+
+
+class PlaneDecoder(BandDecoder):
+    """The decoding of a plane into objects.
+
+    Parameters
+    ----------
+    plan, settings
+        As for `BandDecoder`.
+    put : callable
+        Is given the objects of band after band. The labels of a band reach as far into
+        the next ones as its own objects do. Numbers begin at 1 in each band.
+
+    Notes
+    -----
+    An object belongs to the band that its first row lies in. A band is decoded with a
+    margin of two working diameters; where an object of its own reaches the last row
+    that was read, more is read, so that every object is whole. What may differ from
+    decoding in one piece are pixels that touching objects share out among themselves,
+    where a chain of such objects, or an object much larger than the working diameter,
+    reaches from a band beyond its margin.
+    """
+
+    def __init__(self, plan: Plan, settings: SegmentSettings, put: Put):
+        super().__init__(plan, settings, _margin(plan))
+        self._put = put
 
     def _decode(self, band: slice) -> bool:
         """Decode a band; False where maps are still missing for it."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetic.image.resample import needed, resample
+from napari_unetic.image.resample import resample
 from napari_unetic.kinds import ClassKind
 from napari_unetic.predict.assembly import Assembly
-from napari_unetic.predict.bands import MapRows, bands_of
-from napari_unetic.predict.planes import learn_pace
+from napari_unetic.predict.bands import BandDecoder
 from napari_unetic.predict.result import Segmentation, origin_of
 from napari_unetic.semantic.decode import decode_classes
 
@@ -69,59 +67,40 @@ def decode_class_box(
     return classes
 
 
-class ClassDecoder:
-    """The decoding of one plane, whose maps come in by rows.
+class ClassDecoder(BandDecoder):
+    """The decoding of a plane into classes.
 
     Parameters
     ----------
-    plan : Plan
-        Where the plane's maps lie in the image.
-    settings : SegmentSettings
-        How to decode.
+    plan, settings
+        As for `BandDecoder`.
     into : ndarray of shape (Y, X), integers
         Classes of ``plan.box``, to be filled.
 
     Notes
     -----
-    Each pixel is decoded by itself, so bands give what the whole gives.
+    Each pixel is decoded by itself, so bands need no margin and give what the whole
+    gives.
     """
 
     def __init__(self, plan: Plan, settings: SegmentSettings, into: NDArray[Any]):
-        self._plan = plan
-        self._settings = settings
+        super().__init__(plan, settings, 0)
         self._into = into
-        self._rows = MapRows(plan.map_box[0].start)
-        self._bands = bands_of(plan)
-        self._seconds = 0.0
 
-    def take(self, maps: NDArray[np.float32]) -> None:
-        """Take in the next rows, and decode all bands that are there now.
-
-        Parameters
-        ----------
-        maps : ndarray of shape (M, rows, X'), float32
-            Rows of ``plan.map_box``, from where the last ones ended.
-        """
-        started = time.perf_counter()
-        self._rows.add(maps)
-        while self._bands:
-            band, plan = self._bands[0], self._plan
-            on_maps = needed(plan.grid[0], plan.image.shape_yx[0], band)
-            if on_maps.stop > self._rows.stop:
-                break
-            top = plan.box[0].start
-            self._into[band.start - top : band.stop - top] = decode_class_box(
-                self._rows.part(on_maps),
-                plan,
-                self._settings,
-                (band, plan.box[1]),
-                (on_maps, plan.map_box[1]),
-            )
-            del self._bands[0]
-            self._rows.forget(on_maps.start)
-        self._seconds += time.perf_counter() - started
-        if not self._bands:
-            learn_pace(self._plan, self._seconds)
+    def _decode(self, band: slice) -> bool:
+        """Decode a band; False where maps are still missing for it."""
+        plan, on_maps = self._plan, self._on_maps(band)
+        if on_maps.stop > self._rows.stop:
+            return False
+        top = plan.box[0].start
+        self._into[band.start - top : band.stop - top] = decode_class_box(
+            self._rows.part(on_maps),
+            plan,
+            self._settings,
+            (band, plan.box[1]),
+            (on_maps, plan.map_box[1]),
+        )
+        return True
 
 
 class ClassAssembly(Assembly):

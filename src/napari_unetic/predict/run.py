@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_unetic.image.region import Region
     from napari_unetic.image.source import ArrayLike, Image
     from napari_unetic.model.folder import Model
-    from napari_unetic.predict.assembly import Decoder
+    from napari_unetic.predict.bands import BandDecoder
 
 
 def segment(
@@ -204,6 +204,8 @@ def segment_steps(
     )
 
 
-def _decode_beside(beside: Beside, decoder: Decoder, maps: NDArray[np.float32]) -> None:
+def _decode_beside(
+    beside: Beside, decoder: BandDecoder, maps: NDArray[np.float32]
+) -> None:
     """Have maps decoded while the network goes on."""
     beside.follow(partial(decoder.take, maps))

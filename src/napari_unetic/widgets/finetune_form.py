@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels, Layer, Shapes
 from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
-from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QLineEdit,
-    QPushButton,
     QSizePolicy,
     QSpinBox,
     QVBoxLayout,
@@ -32,7 +30,6 @@ from napari_unetic.widgets.controls import (
     explain,
     keep_wheel_for_scrolling,
     text_label,
-    wrapped,
 )
 from napari_unetic.widgets.finetune_compare import COMPARING
 from napari_unetic.widgets.finetune_curves import RunView
@@ -42,6 +39,7 @@ from napari_unetic.widgets.folding import Fold, Form, Scrolled
 from napari_unetic.widgets.pairs_list import PairsList
 from napari_unetic.widgets.report import Report
 from napari_unetic.widgets.review_queue import ReviewQueue
+from napari_unetic.widgets.run_button import RunButton, run_shortcut
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -49,7 +47,6 @@ if TYPE_CHECKING:
     from napari_unetic.model.registry import ModelEntry
 
 WIDTH = 300
-SHORTCUT = "Ctrl+Return"
 
 AUTOMATIC = "automatic"
 TOUCHED = "touched"
@@ -313,7 +310,13 @@ class FinetuneForm(QWidget):
         self.labels = LabelsChoice(viewer, self)
         self.minutes = Decimal(self, 1, 600, 2, step=0.5, decimals=1, unit=" min")
         self.plan = text_label(self)
-        self.button = ImproveButton(self)
+        self.button = RunButton(
+            self,
+            "Improve",
+            "Learns from the corrections, then says whether the new model is better on "
+            "objects it was not shown",
+            "Ends with the step at hand and judges what was learnt so far",
+        )
         self.report = Report(self)
         self.view = RunView(self)
         self.verdict = VerdictView(self)
@@ -333,9 +336,7 @@ class FinetuneForm(QWidget):
         self.review = ReviewQueue(viewer, self.review_fold.content)
         self.more = FinetuneMore(viewer, self)
         self._lay_out()
-        self.run_key = QShortcut(QKeySequence(SHORTCUT), self)
-        self.run_key.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        self.run_key.setAutoRepeat(False)
+        self.run_key = run_shortcut(self)
         self.run_key.activated.connect(self.button.click)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
 
@@ -386,53 +387,3 @@ class FinetuneForm(QWidget):
             "encoder_rate": more.layers.value,
             "seed": more.seed.value(),
         }
-
-
-class ImproveButton(QPushButton):
-    """Starts a round, and stops it; a double click is one click, and does not do both.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    """
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__("Improve", parent)
-        self.show_ready("")
-
-    def show_ready(self, problem: str) -> None:
-        """Offer to begin, unless something stands against it."""
-        self.setText("Improve")
-        self.setEnabled(not problem)
-        self.setToolTip(
-            wrapped(
-                problem
-                or "Learns from the corrections, then says whether the new model is "
-                f"better on objects it was not shown ({_key()})."
-            )
-        )
-
-    def show_running(self) -> None:
-        """Offer to stop."""
-        self.setText("Stop")
-        self.setEnabled(True)
-        self.setToolTip(
-            wrapped(
-                "Ends with the step at hand and judges what was learnt so far "
-                f"({_key()})."
-            )
-        )
-
-    def show_stopping(self) -> None:
-        """Tell that it was asked to stop."""
-        self.setText("Stopping …")
-        self.setEnabled(False)
-
-    def mouseDoubleClickEvent(self, event: Any) -> None:
-        """Take the second press of a double click for nothing."""
-        event.accept()
-
-
-def _key() -> str:
-    return QKeySequence(SHORTCUT).toString(QKeySequence.SequenceFormat.NativeText)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtGui import QKeySequence, QShortcut  # type: ignore[attr-defined]
-from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import (
@@ -21,7 +20,6 @@ from napari_unetic.widgets.controls import (
     text_label,
     tip,
     title,
-    wrapped,
 )
 from napari_unetic.widgets.folding import Form, Scrolled
 from napari_unetic.widgets.layers import LayerSource, layer_source
@@ -33,6 +31,7 @@ from napari_unetic.widgets.places import (
     view_region,
 )
 from napari_unetic.widgets.report import Report
+from napari_unetic.widgets.run_button import RunButton, run_shortcut
 from napari_unetic.widgets.sections import (
     MIDDLE,
     AdjustSection,
@@ -51,9 +50,6 @@ if TYPE_CHECKING:
 
 WIDTH = 300
 """Width of the dock when it opens, in pixels."""
-
-SHORTCUT = "Ctrl+Return"
-"""Runs and stops; napari has no use for it."""
 
 NO_IMAGE = "No image to segment: open one, or a sample (File > Open Sample)."
 
@@ -77,15 +73,20 @@ class SegmentForm(QWidget):
         self.model = Choice(self)
         self.sensitivity = Slider(self)
         self.plan = text_label(self)
-        self.button = RunButton(self)
+        self.button = RunButton(
+            self,
+            "Segment",
+            "Finds the objects",
+            "Ends with the tile at hand; adds nothing",
+        )
         self.report = Report(self)
         self.adjust = AdjustSection(self)
         self.result = ResultSection(self)
         self.more = MoreSection(viewer, self)
         self._lay_out()
-        self.run_key = _shortcut(SHORTCUT, self)
+        self.run_key = run_shortcut(self)
         self.run_key.activated.connect(self.button.click)
-        self.escape = _shortcut("Escape", self)
+        self.escape = run_shortcut(self, "Escape")
         self.escape.setEnabled(False)
         # A click beside the controls is enough for the shortcut.
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
@@ -251,48 +252,3 @@ class SegmentForm(QWidget):
             raise UneticError(NO_IMAGE)
         layer: ImageLayer = self.image.value
         return layer
-
-
-class RunButton(QPushButton):
-    """Runs, and stops what runs; a double click is one click, and does not do both.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    """
-
-    def __init__(self, parent: QWidget) -> None:
-        super().__init__("Segment", parent)
-        self.show_ready("")
-
-    def show_ready(self, problem: str) -> None:
-        """Offer to run, unless something stands against it."""
-        self.setText("Segment")
-        self.setEnabled(not problem)
-        key = QKeySequence(SHORTCUT).toString(QKeySequence.SequenceFormat.NativeText)
-        self.setToolTip(wrapped(problem or f"Finds the objects ({key})."))
-
-    def show_running(self) -> None:
-        """Offer to stop."""
-        key = QKeySequence(SHORTCUT).toString(QKeySequence.SequenceFormat.NativeText)
-        self.setText("Stop")
-        self.setEnabled(True)
-        self.setToolTip(wrapped(f"Ends with the tile at hand; adds nothing ({key})."))
-
-    def show_stopping(self) -> None:
-        """Tell that it was asked to stop."""
-        self.setText("Stopping …")
-        self.setEnabled(False)
-
-    def mouseDoubleClickEvent(self, event: Any) -> None:
-        """Take the second press of a double click for nothing."""
-        event.accept()
-
-
-def _shortcut(keys: str, dock: QWidget) -> QShortcut:
-    """Return a shortcut that works while the dock or something in it has the focus."""
-    shortcut = QShortcut(QKeySequence(keys), dock)
-    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-    shortcut.setAutoRepeat(False)
-    return shortcut
