@@ -152,3 +152,16 @@ def test_script_that_ends_at_once(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     subprocess.run([sys.executable, str(script)], check=True, timeout=100)
+
+
+def test_the_buttons_of_both_docks_are_in_sight(viewer: Any, qtbot: Any) -> None:
+    """One above the other, as the menus open them, in a window of 1280 × 800."""
+    viewer.window.resize(1280, 800)
+    viewer.window.show()
+    docks = [
+        viewer.window.add_plugin_dock_widget(NAME, name)[1]
+        for name in ("Segment", "Fine-tune")
+    ]
+    for dock in docks:
+        qtbot.waitUntil(lambda dock=dock: not dock.busy, timeout=20_000)
+        qtbot.waitUntil(lambda dock=dock: not dock.button.visibleRegion().isEmpty())

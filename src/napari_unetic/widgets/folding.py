@@ -5,7 +5,7 @@ Each row has one tooltip, for its name and its control.
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -97,6 +97,10 @@ class Form(QFormLayout):
         self.addRow(box)
 
 
+LEAST_HEIGHT = 260
+"""Of what scrolls, in pixels: down to the button of a dock."""
+
+
 class Scrolled(QScrollArea):
     """A widget that scrolls up and down where there is not the place for all of it.
 
@@ -114,3 +118,7 @@ class Scrolled(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QScrollArea.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """Keep the first controls in sight where another dock stands above or below."""
+        return super().minimumSizeHint().expandedTo(QSize(0, LEAST_HEIGHT))
