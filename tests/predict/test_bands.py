@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,12 @@ from napari_unetic.instances.matching import match, overlap
 from napari_unetic.instances.targets import make_targets
 from napari_unetic.maps import Plan, plan_work
 from napari_unetic.model.registry import load_model
-from napari_unetic.predict import Segmentation, decode_again_steps, segment_steps
+from napari_unetic.predict import (
+    Segmentation,
+    bands,
+    decode_again_steps,
+    segment_steps,
+)
 from napari_unetic.predict.bands import MapRows, PlaneDecoder
 from napari_unetic.predict.planes import Objects, decode_plane
 from napari_unetic.samples import nuclei_sample
@@ -131,6 +137,30 @@ def test_objects_larger_than_the_margin_are_whole(n_strip: int, cut: Cut) -> Non
     assert whole.max() == 3
     cut(90 * 20)
     np.testing.assert_array_equal(_decoded(labels, n_strip), whole)
+
+
+def test_a_band_begins_with_what_the_one_before_needed(
+    cut: Cut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where objects reach beyond the margin, one band is decoded twice, not each."""
+    # Bars of 70 rows, some of which begin at the end of every band; the margin is twice
+    # the working diameter of 19.6.
+    labels = np.zeros((700, 140), np.int32)
+    for k, column in enumerate(range(2, 138, 8)):
+        for start in range(10 * k % 76, 700, 76):
+            labels[start : start + 70, column : column + 6] = labels.max() + 1
+    decode_all, n_decoded = bands.decode_all, 0
+
+    def counted(*arguments: Any) -> Objects:
+        nonlocal n_decoded
+        n_decoded += 1
+        return decode_all(*arguments)
+
+    monkeypatch.setattr(bands, "decode_all", counted)
+    cut(140 * 100)
+    assert _decoded(labels, 50).max() == labels.max()
+    n_bands = 7
+    assert n_decoded <= n_bands + 2
 
 
 def test_nearly_all_crowded_objects_are_the_same(cut: Cut) -> None:

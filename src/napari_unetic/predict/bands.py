@@ -29,6 +29,10 @@ Put: TypeAlias = Callable[[slice, Objects], None]
 """Takes rows of the plan's box, from 0, and the objects found in them."""
 
 
+_TO_SPARE = 1.25
+"""Factor of the rows that the band before needed below it."""
+
+
 class BandDecoder(ABC):
     """The decoding of one plane, whose maps come in by rows, band by band.
 
@@ -62,7 +66,6 @@ class BandDecoder(ABC):
         self._rows.add(maps)
         while self._bands and self._decode(self._bands[0]):
             del self._bands[0]
-            self._reach = self._margin
             if self._bands:
                 self._rows.forget(self._on_maps(self._window(self._bands[0])).start)
         self._seconds += time.perf_counter() - started
@@ -101,10 +104,11 @@ class PlaneDecoder(BandDecoder):
     -----
     An object belongs to the band that its first row lies in. A band is decoded with a
     margin of two working diameters; where an object of its own reaches the last row
-    that was read, more is read, so that every object is whole. What may differ from
-    decoding in one piece are pixels that touching objects share out among themselves,
-    where a chain of such objects, or an object much larger than the working diameter,
-    reaches from a band beyond its margin.
+    that was read, more is read, so that every object is whole; the next band then
+    begins with as much as this one needed. What may differ from decoding in one piece
+    are pixels that touching objects share out among themselves, where a chain of such
+    objects, or an object much larger than the working diameter, reaches from a band
+    beyond its margin.
     """
 
     def __init__(self, plan: Plan, settings: SegmentSettings, put: Put):
@@ -130,6 +134,11 @@ class PlaneDecoder(BandDecoder):
             if not ((last_row > first) & (last_row <= end)).any():
                 break
             self._reach *= 2
+        # What this band needed below it, with a little to spare, the next may need.
+        lower = found.labels[below:]
+        has_own = ((lower > first) & (lower <= end)).any(axis=1)
+        n_needed = int(np.flatnonzero(has_own).max(initial=-1)) + 1
+        self._reach = max(self._margin, math.ceil(_TO_SPARE * n_needed))
         # Nothing of the band's own lies above its first row.
         own = _numbered(found, first, end, above)
         box = slice(band.start, window.stop), plan.box[1]
