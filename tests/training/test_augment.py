@@ -170,6 +170,23 @@ def test_saturation_cuts_the_brightest_and_no_more() -> None:
     assert max(cut) <= 0.1501 and min(cut) < 0.03 and np.std(cut) > 0.02
 
 
+def test_tints_act_on_each_channel_of_a_colour_image_by_itself() -> None:
+    """Channels that were alike are so in a quarter; structure stays where it was."""
+    rng = np.random.default_rng(0)
+    plane = rng.random((30, 30), dtype=np.float32)
+    shares = NO_AUGMENTATION.model_copy(update={"tint": 1.0})
+    tinted = [vary_intensity(np.stack([plane] * 3), rng, shares) for _ in range(80)]
+    alike = [
+        np.allclose(one[0], one[1]) and np.allclose(one[0], one[2]) for one in tinted
+    ]
+    assert 0.1 < np.mean(alike) < 0.4
+    for one in tinted:
+        assert one.dtype == np.float32
+        assert all(np.corrcoef(c.ravel(), plane.ravel())[0, 1] > 0.999 for c in one)
+    grey = plane[None]
+    np.testing.assert_array_equal(vary_intensity(grey, rng, shares), grey)
+
+
 def test_background_alone_is_not_saturated() -> None:
     """Noise is not stretched to the range of objects."""
     rng = np.random.default_rng(0)

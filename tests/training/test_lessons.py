@@ -365,6 +365,7 @@ def test_contradictions_are_refused(pairs: Pairs, tmp_path: Path) -> None:
         ({"classes": (), "border_weight": 3}, "no border"),
         ({"classes": (), "resize_px": 128}, "classes to learn"),
         ({"contact_gap_px": 2}, "no gap of contacts"),
+        ({"clean": True}, "classes as they are"),
         ({"loss": "instances"}, "a loss for classes"),
         ({"class_weights": (1, 2, 3)}, "Expected 2 class weights"),
     ):

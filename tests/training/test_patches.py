@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_unetic.errors import UneticError
 from napari_unetic.instances.targets import make_targets
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.networks.presets import preset
+from napari_unetic.pairs.cleaning import CLICK
+from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.training.augment import NO_AUGMENTATION
 from napari_unetic.training.lessons import pixel_weights
 from napari_unetic.training.patches import PatchSource, batches, load_samples
@@ -20,10 +24,14 @@ if TYPE_CHECKING:
     from napari_unetic.pairs.pair import Pairs
 
 
-def _source(pairs: Pairs, name: str = "unetic-16", **settings: object) -> PatchSource:
-    description = ModelDescription(
+def _described(name: str = "unetic-16") -> ModelDescription:
+    return ModelDescription(
         name="x", network=preset(name).spec, channels=("grey",), working_diameter_px=14
     )
+
+
+def _source(pairs: Pairs, name: str = "unetic-16", **settings: object) -> PatchSource:
+    description = _described(name)
     samples = [s for pair in pairs for s in load_samples(pair, description)]
     chosen = train_settings(**{"steps": 1, "batch": 2, "patch_px": 64, **settings})
     return PatchSource(samples, description, chosen)
@@ -83,6 +91,24 @@ def test_small_objects_and_contacts_weigh_more() -> None:
     weights = pixel_weights(labels, make_targets(labels))
     assert weights[0, 10, 21] == pytest.approx(5)
     assert weights[1, 10, 21] == pytest.approx(5)
+
+
+def test_labels_are_cleaned_where_that_is_asked_for(tmp_path: Path) -> None:
+    """Brush stamps and stray pieces are gone, but only then; objects stay."""
+    labels = np.zeros((40, 40), np.uint16)
+    labels[5:15, 5:15] = 1
+    labels[20, 20] = 1
+    labels[30:35, 30:35][CLICK] = 2
+    for name in ("images", "labels"):
+        (tmp_path / name).mkdir()
+    tifffile.imwrite(tmp_path / "images" / "a.tif", np.zeros((40, 40), np.uint8))
+    tifffile.imwrite(tmp_path / "labels" / "a.tif", labels)
+    (pair,) = read_pairs(tmp_path)
+    description = _described()
+    for clean, n_pixels in ((False, 100 + 1 + 21), (True, 100)):
+        settings = train_settings(steps=1, clean=clean)
+        (sample,) = load_samples(pair, description, settings)
+        assert np.count_nonzero(sample.labels) == n_pixels
 
 
 def test_nothing_to_train_on_is_refused(pairs: Pairs) -> None:

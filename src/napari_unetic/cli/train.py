@@ -54,6 +54,7 @@ SETTINGS = {
     "anchor": "anchor",
     "channels": "channels",
     "contact_gap": "contact_gap_px",
+    "clean_labels": "clean",
     "classes": "classes",
     "loss": "loss",
     "class_weights": "class_weights",
@@ -214,6 +215,13 @@ def add_parser(commands: Any) -> None:
         metavar="PX",
         help="objects so many pixels apart count as meeting, where the network learns "
         "to keep them apart (default: 0; those one pixel apart always do)",
+    )
+    parser.add_argument(
+        "--clean-labels",
+        action="store_const",
+        const=True,
+        help="leave out single brush stamps of 5 × 5 pixels and pieces of an object "
+        "that touch its largest piece nowhere",
     )
     _add_classes(parser)
     _add_optimiser(parser)

@@ -1,9 +1,9 @@
 """Augmentation: one random draw moves image and labels together.
 
 Geometry (flips, quarter turns, free rotation, zoom, elastic deformation) acts on both;
-intensity (gain, offset, gamma, blur, uneven light, noise, saturation, inversion, JPEG)
-on the image alone, after normalisation, where 0 is background and 1 the brightest
-objects.
+intensity (gain, offset, gamma, blur, uneven light, noise, saturation, inversion, JPEG,
+tints of colour) on the image alone, after normalisation, where 0 is background and 1
+the brightest objects.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ class Augmentation(BaseModel):
     saturate: Share = Field(0.05, title="Saturation of up to the brightest 15 %")
     invert: Share = Field(0.02, title="Inverted contrast")
     jpeg: Share = Field(0.05, title="JPEG artefacts, quality 30 to 95")
+    tint: Share = Field(0.0, title="Tints: each channel of a colour image by itself")
     blank: Share = Field(0.02, title="Noise instead of a patch, without objects")
 
 
@@ -57,6 +58,7 @@ NO_AUGMENTATION = Augmentation(
     saturate=0,
     invert=0,
     jpeg=0,
+    tint=0,
     blank=0,
 )
 """Patches as they lie in the images."""
@@ -228,6 +230,8 @@ def vary_intensity(
     result = image
     if rng.random() < shares.invert:
         result = 1 - result
+    if shares.tint and len(image) > 1 and rng.random() < shares.tint:
+        result = _tinted(result, rng)
     if rng.random() < shares.gamma:
         # Powers of negative values do not exist; they are noise below background.
         power = float(np.exp(rng.uniform(-0.5, 0.5)))
@@ -248,6 +252,28 @@ def vary_intensity(
         quality = int(rng.integers(30, 96))
         result = np.stack([_jpeg(channel, quality) for channel in result])
     return np.asarray(result, np.float32)
+
+
+def _tinted(
+    image: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return the image under another stain: channels swapped, mixed, and stretched.
+
+    Each channel takes up to .3 of the one that it is paired with, then a gain of .7 to
+    1.3 and an offset of up to .1 of its own; one in four images loses its colours.
+    """
+    n = len(image)
+    if rng.random() < 0.25:
+        grey = np.tensordot(rng.dirichlet(np.full(n, 4.0)), image, axes=1)
+        return np.repeat(grey[None], n, axis=0).astype(np.float32)
+    order = rng.permutation(n) if rng.random() < 0.25 else np.arange(n)
+    share, gain, offset = (
+        rng.uniform(low, high, (n, 1, 1)).astype(np.float32)
+        for low, high in ((0, 0.3), (0.7, 1.3), (-0.1, 0.1))
+    )
+    mixed = (1 - share) * image[order] + share * image[np.roll(order, 1)]
+    tinted: NDArray[np.float32] = gain * mixed + offset
+    return tinted
 
 
 def _saturated(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.resample import resample, resample_labels
+from napari_unetic.pairs.cleaning import clean_labels
 from napari_unetic.training import augment
 from napari_unetic.training.lessons import lesson_of
 
@@ -80,7 +81,7 @@ def load_samples(
     description : ModelDescription
         Network, normalisation, kind of targets, size.
     settings : TrainSettings, optional
-        Say whether borders weigh more; they do not if None.
+        Say whether labels are cleaned and borders weigh more; neither if None.
 
     Raises
     ------
@@ -99,6 +100,8 @@ def load_samples(
     for plane in image.planes():
         window = to_channels(image.read(plane), n_channels, rgb=image.rgb)
         pixels, numbers = normalisation.apply(window), labels[plane]
+        if settings is not None and settings.clean:
+            numbers = clean_labels(numbers).labels
         area = None if reviewed is None else reviewed[plane]
         if size is not None:
             pixels = resample(pixels, image.shape_yx, size)

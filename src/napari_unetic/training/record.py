@@ -54,6 +54,11 @@ def describe(
             "Expected no gap of contacts for classes, which have no contacts, got "
             f"{settings.contact_gap_px:g}; leave it out."
         )
+    if settings.classes and settings.clean:
+        raise UneticError(
+            "Expected labels of classes as they are, got the wish to clean them, which "
+            "is for objects; leave it out."
+        )
     if settings.classes:
         # A network whose source tells a class by two maps keeps them.
         is_two = len(settings.classes) == 1 and chosen.spec.out_channels == 2

@@ -57,6 +57,13 @@ class TrainSettings(BaseModel):
     minutes: float | None = Field(
         None, gt=0, title="Minutes", description="Budget as time, tuning not counted."
     )
+    clean: bool = Field(
+        False,
+        title="Clean labels",
+        description="Leave out of the training labels what nobody drew on purpose: "
+        "single stamps of a small round brush, and pieces of an object that touch its "
+        "largest piece nowhere.",
+    )
     epochs: int | None = Field(
         None,
         ge=1,

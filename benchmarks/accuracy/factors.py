@@ -1,0 +1,238 @@
+"""What makes a model accurate: one factor at a time, from one base.
+
+The base is half 16 with three poolings (``unetic-16``) on the fluorescence images of
+DSB2018's training ids under corrected masks, 8,200 steps of 8 patches of 256², which
+are 20 minutes of one idle core. Each factor changes one thing. Thresholds are tuned on
+the 67 validation images, as for the shipped model, and the tables hold what comes out
+there under the original masks; of the other kinds, the half of what is held out that
+is to choose with. The 50 test ids and the halves for reports are neither trained on
+nor scored.
+
+    python benchmarks/accuracy/factors.py DATA --runs FOLDER --out factors.json
+
+Factors that are done are kept in ``--out`` and left out the next time; a training that
+was killed goes on. `--only` names some; `--steps` and `--seed` change all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from dsb import KINDS, dsb_pairs, held_out_ids, ids_of_kind, validation_ids
+from tables import Segmenter, pictures
+
+from napari_unetic.instances.targets import TargetSpec
+from napari_unetic.model.description import ModelDescription
+from napari_unetic.model.folder import Model
+from napari_unetic.model.registry import load_model
+from napari_unetic.networks.build import build_network
+from napari_unetic.networks.network import n_parameters
+from napari_unetic.networks.spec import NetworkSpec
+from napari_unetic.steps import drain
+from napari_unetic.training import resume_steps, train_steps
+from napari_unetic.training.augment import Augmentation
+from napari_unetic.training.run import Run
+from napari_unetic.training.settings import train_settings
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from _common import machine, write_json
+
+if TYPE_CHECKING:
+    from napari_unetic.pairs.pair import Pair
+
+STEPS = 8_200
+FLUORESCENCE = ("fluorescence",)
+ALL_KINDS = tuple(KINDS)
+WORKING_DIAMETER_PX = 19.64
+"""Median diameter of the fluorescence images' training objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """A training.
+
+    Parameters
+    ----------
+    about : str
+        What is changed, in words.
+    width : int
+        Filters of the first level.
+    channels : int
+    kinds : tuple of str
+        Trained on.
+    corrected : bool
+        Under corrected masks.
+    contact_gap_px : float
+        Objects so far apart meet, too.
+    settings : mapping
+        That differ from the usual ones of a training.
+    """
+
+    about: str
+    width: int = 16
+    channels: int = 1
+    kinds: tuple[str, ...] = FLUORESCENCE
+    corrected: bool = True
+    contact_gap_px: float = 0.0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> NetworkSpec:
+        """The network."""
+        widths = tuple(self.width * 2**k for k in range(4))
+        return NetworkSpec(
+            in_channels=self.channels, out_channels=3, widths=widths, stem=2
+        )
+
+
+HARSH = Augmentation(saturate=0.15, invert=0.15, blur=0.25, noise=0.45, jpeg=0.1)
+COLOURS = HARSH.model_copy(update={"tint": 0.5})
+
+FACTORS = {
+    "base": Factor("nothing"),
+    "gap": Factor("objects up to 2 pixels apart meet, too", contact_gap_px=2),
+    "harsh": Factor(
+        "saturation, inversion, blur, noise, JPEG more often",
+        settings={"augmentation": HARSH},
+    ),
+    "original": Factor("the original masks", corrected=False),
+    "clean": Factor("without brush stamps and strays", settings={"clean": True}),
+    "kinds": Factor("all kinds, as grey", kinds=ALL_KINDS),
+    "kinds, colour": Factor(
+        "all kinds, three channels, harsh, tints",
+        channels=3,
+        kinds=ALL_KINDS,
+        settings={"augmentation": COLOURS},
+    ),
+}
+
+
+def training_pairs(data: Path, factor: Factor) -> list[Pair]:
+    """Return what a factor trains on: neither test nor validation, nothing held out."""
+    left_out = set(validation_ids(data))
+    for kind in KINDS:
+        if kind not in FLUORESCENCE:
+            left_out |= set(held_out_ids(kind, "choose"))
+            left_out |= set(held_out_ids(kind, "report"))
+    wanted = {one for kind in factor.kinds for one in ids_of_kind(data, kind)}
+    return dsb_pairs(data, wanted - left_out, corrected=factor.corrected)
+
+
+def untrained(factor: Factor, seed: int) -> Model:
+    """Return the model of random weights that a factor begins with."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        network = build_network(factor.network)
+    description = ModelDescription(
+        name="factor",
+        network=factor.network,
+        channels=("grey",) if factor.channels == 1 else ("red", "green", "blue"),
+        working_diameter_px=WORKING_DIAMETER_PX,
+        target=TargetSpec(contact_gap_px=factor.contact_gap_px),
+    )
+    return Model(description, network)
+
+
+def train(arguments: argparse.Namespace, factor: Factor, folder: Path) -> None:
+    """Train a factor, or go on with it."""
+    workers = arguments.workers
+    if not folder.exists():
+        settings = train_settings(
+            steps=arguments.steps, seed=arguments.seed, **factor.settings
+        )
+        steps = train_steps(
+            training_pairs(arguments.data, factor),
+            dsb_pairs(arguments.data, validation_ids(arguments.data), corrected=True),
+            folder,
+            settings,
+            from_model=untrained(factor, arguments.seed),
+            device="cpu",
+            workers=workers,
+        )
+        drain(steps)
+    elif not Run.open(folder).is_finished:
+        drain(resume_steps(folder, device="cpu", workers=workers))
+
+
+def score(data: Path, model: Model) -> dict[str, Any]:
+    """Return average precision by kind, on what is there to choose with."""
+    found: dict[str, Any] = {}
+    for kind in KINDS:
+        if kind in FLUORESCENCE:
+            ids = validation_ids(data)
+        else:
+            ids = held_out_ids(kind, "choose")
+        shown = pictures(
+            dsb_pairs(data, ids), grey=len(model.description.channels) == 1
+        )
+        scores = Segmenter(model).scores(shown)
+        ap = scores.pooled("ap")
+        found[kind] = {
+            **{f"ap_{at}": round(ap[at], 4) for at in ("0.50", "0.75", "0.90")},
+            "mean_ap_pooled_9": round(scores.mean_ap_pooled_9, 4),
+        }
+    return found
+
+
+def one(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
+    """Train and score a factor."""
+    factor = FACTORS[name]
+    slug = name.replace(",", "").replace(" ", "-")
+    folder = arguments.runs / f"{slug}-{arguments.seed}"
+    train(arguments, factor, folder)
+    began = time.perf_counter()
+    model = load_model(folder)
+    return {
+        "factor": name,
+        "about": factor.about,
+        "seed": arguments.seed,
+        "steps": Run.open(folder).plan.settings.steps,
+        "parameters": n_parameters(model.network),
+        "scores": score(arguments.data, model),
+        "scoring_s": round(time.perf_counter() - began),
+    }
+
+
+def main() -> None:
+    """Train what is missing; write the table after each."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--runs", type=Path, required=True, help="for the trainings")
+    parser.add_argument("--out", type=Path, required=True, help="JSON to go on with")
+    parser.add_argument("--only", nargs="+", choices=FACTORS)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    for name in arguments.only or FACTORS:
+        if (name, arguments.seed) in {
+            (r["factor"], r["seed"]) for r in rows(arguments)
+        }:
+            continue
+        row = one(arguments, name)
+        print(json.dumps(row), flush=True)
+        # Others may have written meanwhile: two trainings can share a machine.
+        done = [*rows(arguments), row]
+        write_json(arguments.out, {"machine": machine(), "factors": done})
+
+
+def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return what is done."""
+    if not arguments.out.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(arguments.out.read_text())["factors"]
+    return found
+
+
+if __name__ == "__main__":
+    main()
