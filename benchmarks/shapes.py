@@ -120,7 +120,7 @@ def one(arguments: argparse.Namespace, name: str, spec: NetworkSpec) -> dict[str
     slug = name.replace(",", "").replace(" ", "-")
     folder = arguments.runs / f"{slug}-{arguments.seed}"
     if not folder.exists():
-        steps = round(60 * arguments.minutes / step_seconds(spec))
+        steps = arguments.steps or round(60 * arguments.minutes / step_seconds(spec))
         train, validation = read_split(
             arguments.data / "stage1_train.zip",
             labels=arguments.data / "corrected_labels.zip",
@@ -195,6 +195,11 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, help="folder for the trainings")
     parser.add_argument("--out", type=Path, help="JSON to write and to go on with")
     parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument(
+        "--steps",
+        type=int,
+        help="steps of --minutes on the machine that trained the others",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--only", nargs="+", choices=SHAPES, help="some of the shapes")

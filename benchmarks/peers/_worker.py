@@ -24,6 +24,10 @@ from numpy.typing import NDArray
 
 Answer = dict[str, Any]
 
+TURN_S = 3.0
+"""Seconds that a turn lasts at least: a pipeline that is done in a fraction of one
+would else be timed cold each time, after the long turns of the others."""
+
 
 class Scene(NamedTuple):
     """The image that all run on."""
@@ -67,9 +71,19 @@ def serve(start: Callable[[int], Peer]) -> None:
             with np.load(request["scene"]) as arrays:
                 peer.prepare(Scene(arrays["image"], arrays["truth"]))
         else:
-            answer = peer.run(request["precision"])
+            answer = turn(peer, request["precision"])
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def turn(peer: Peer, precision: str) -> Answer:
+    """Run again and again for `TURN_S`; return the answer of the quickest run."""
+    answers: list[Answer] = []
+    began = time.perf_counter()
+    while not answers or time.perf_counter() - began < TURN_S:
+        answers.append(peer.run(precision))
+    quickest = min(answers, key=lambda answer: float(answer["s"]))
+    return {**quickest, "n_runs": len(answers)}
 
 
 def count(labels: NDArray[Any]) -> int:

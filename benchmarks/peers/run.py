@@ -3,8 +3,9 @@
 Each peer is installed once into an environment of its own (`--envs`, a folder outside
 the repository) from `requirements-*.txt`. Then, for each number of threads and each
 size, all segment the same generated image in turns (A B C A B C ...), each in a process
-of its own that holds its model, so that a machine that slows down slows all. What
-counts is the best of five, after one run that does not count.
+of its own that holds its model, so that a machine that slows down slows all. A turn
+lasts three seconds or one run, whichever is longer, and its quickest run is taken. What
+counts is the best of five turns, after one that does not count.
 
 Published weights of the peers are not used: their networks run with random weights,
 which take the same time, and the maps that come out are replaced by those of the true
