@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from napari_unetic.networks.spec import NetworkSpec
 
 LARGEST_READ_PX = 1536**2
-LARGEST_BANDED_PX = {"float32": 2304**2, "bfloat16": 3072**2}
-"""Larger tiles save little of the overlap and answer Stop later; where all layers run
-over the whole tile they are slower, too, since they leave the caches. By precision, for
-half the bytes let a tile of twice the pixels into the same memory."""
+LARGEST_BANDED_PX = 2304**2
+"""Larger tiles save little of the overlap (3072² would take a twentieth off at 8192²),
+hold more memory, and answer Stop later; where all layers run over the whole tile they
+are slower, too, since they leave the caches."""
 
 SMALLEST_TILE_PX = 64
 """Below this nearly all that is computed is overlap."""
@@ -43,9 +43,9 @@ _DECODE_BYTES = 30
 LARGEST_WHOLE_PX = 16_000_000
 """Planes of more pixels are decoded in bands."""
 
-BAND_PX = 6_000_000
+BAND_PX = 5_000_000
 """Pixels of a band, less what it shares with its neighbours: of a plane 8192 pixels
-wide it decodes a ninth more than its own rows."""
+wide it decodes an eighth more than its own rows."""
 
 
 def is_decoded_whole(n_pixels: int) -> bool:
@@ -170,17 +170,16 @@ def fitting_tile(
     Returns
     -------
     int
-        In pixels: the largest for which no window has more than `LARGEST_READ_PX` (or
-        `LARGEST_BANDED_PX` of the precision) and the network takes no more than `free`,
-        if there is one; all tiles of a plane are of about equal size. No larger than
-        the box.
+        In pixels: the largest for which no window has more than `LARGEST_READ_PX`
+        (`LARGEST_BANDED_PX`) and the network takes no more than `free`, if there is
+        one; all tiles of a plane are of about equal size. No larger than the box.
     """
     longest: int = max(
         part.stop - part.start // spec.stride * spec.stride for part in box
     )
     if wanted is not None:
         return _on_stride(min(wanted, longest), spec)
-    largest = LARGEST_BANDED_PX[precision] if is_banded else LARGEST_READ_PX
+    largest = LARGEST_BANDED_PX if is_banded else LARGEST_READ_PX
     cuts = max(1, longest // 2**12)
     while True:
         tile = _on_stride(max(SMALLEST_TILE_PX, -(-longest // cuts)), spec)
