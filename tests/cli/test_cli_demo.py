@@ -103,6 +103,7 @@ def test_a_viewer_that_crashes_leaves_the_files(
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == FILES
 
 
+@pytest.mark.slow
 @pytest.mark.gui
 def test_napari_opens_with_image_and_labels(
     unetic, tmp_path, threshold_model, monkeypatch: pytest.MonkeyPatch

@@ -50,7 +50,15 @@ def _made_up() -> dict[str, NetworkSpec]:
     }
 
 
-SPECS = {name: narrowed(preset.spec) for name, preset in PRESETS.items()} | _made_up()
+def _different(specs: dict[str, NetworkSpec]) -> dict[str, NetworkSpec]:
+    """Leave out what others are already; presets may differ in their widths alone."""
+    first = {spec.model_dump_json(): name for name, spec in reversed(specs.items())}
+    return {name: specs[name] for name in specs if name in first.values()}
+
+
+SPECS = _different(
+    {name: narrowed(preset.spec) for name, preset in PRESETS.items()} | _made_up()
+)
 """Every preset, made narrow, and more."""
 
 

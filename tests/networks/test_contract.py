@@ -83,10 +83,11 @@ def test_tiled_equals_whole(spec: NetworkSpec) -> None:
     if spec.kind == "segnet":
         # Which of two values is the larger may hang on the rounding of float32.
         network = network.double()
-    tile = 2 * rule.stride
+    # About as long as the halo: shorter ones are many, and read the same pixels again.
+    tile = 2 * rule.stride * max(1, rule.halo // (2 * rule.stride))
     length = 2 * rule.halo + 2 * tile + 5
     for axis in (0, 1) if spec.dimensions == 2 else (0,):
-        shape = [rule.stride + 3] * spec.dimensions
+        shape = [rule.stride - 1] * spec.dimensions
         shape[axis] = length
         image = _image(spec, tuple(shape))
         whole = _maps(network, image, length)
@@ -155,6 +156,9 @@ def test_the_reach_is_no_larger_than_it_must_be(planar: NetworkSpec) -> None:
             low, high = int(touched.min()), int(touched.max())
             centre = row + rule.context
             farthest = max(farthest, centre - low, high - centre)
+            if farthest >= planar.reach:
+                # That none is farther away is shown above.
+                break
     assert farthest == planar.reach
 
 

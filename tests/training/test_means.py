@@ -13,7 +13,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.model.registry import load_model
 from napari_unetic.training import train, train_settings
 from napari_unetic.training.patches import PatchSource, load_samples
-from napari_unetic.training.rehearsal import generated_samples
+from napari_unetic.training.rehearsal import GeneratedSamples
 
 if TYPE_CHECKING:
     from napari_unetic.pairs.pair import Pairs
@@ -111,7 +111,7 @@ def test_the_last_patches_are_generated(parent: Path, pairs: Pairs) -> None:
     """A quarter of eight: two; at least one, and never all."""
     description = load_model(parent).description
     samples = load_samples(pairs[0], description)
-    generated = generated_samples(description)
+    generated = GeneratedSamples(description)
     counts = [
         PatchSource(
             samples,

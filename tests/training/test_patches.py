@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -122,3 +127,57 @@ def test_nothing_to_train_on_is_refused(pairs: Pairs) -> None:
     )
     with pytest.raises(UneticError, match="at least one training image"):
         PatchSource([], description, source.settings)
+
+
+KILLED = """
+import os
+import sys
+
+import numpy as np
+import psutil
+
+from napari_unetic.training.patches import Batch, batches
+
+
+class Source:
+    def __getitem__(self, step: int) -> Batch:
+        large = np.zeros((1, 1, 512, 512), np.float32)
+        return Batch(large, large, large)
+
+
+if __name__ == "__main__":
+    coming = batches(Source(), 0, 2)
+    next(coming)
+    print(*(child.pid for child in psutil.Process().children()), flush=True)
+    os.kill(os.getpid(), int(sys.argv[1]))
+"""
+"""Its workers hold more than a pipe does, so that they wait to be asked for it."""
+
+
+@pytest.mark.parametrize(
+    "name", ["SIGKILL", pytest.param("SIGTERM", marks=pytest.mark.slow)]
+)
+def test_workers_do_not_outlive_a_killed_training(tmp_path: Path, name: str) -> None:
+    """Whatever ends it, those that made its batches end, too."""
+    if not hasattr(signal, name):
+        pytest.skip(f"this system has no {name}")
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED, encoding="utf-8")
+    number = getattr(signal, name)
+    killed = subprocess.Popen(
+        [sys.executable, str(script), str(int(number))], stdout=subprocess.PIPE
+    )
+    # Read to the end of the line, not of the pipe: the workers hold that open.
+    assert killed.stdout is not None
+    numbers = killed.stdout.readline().split()
+    left = []
+    for pid in map(int, numbers):
+        with suppress(psutil.NoSuchProcess):
+            left.append(psutil.Process(pid))
+    assert killed.wait(60) != 0
+    killed.stdout.close()
+    assert len(numbers) >= 2
+    _, alive = psutil.wait_procs(left, timeout=30)
+    for process in alive:
+        process.kill()
+    assert not alive

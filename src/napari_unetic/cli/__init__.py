@@ -25,6 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 where all went well, 1 where some inputs failed, 2 for bad arguments or where
         nothing succeeded, 130 where the user interrupted.
     """
+    from napari_unetic.cli import heap
     from napari_unetic.cli.parser import run_command
 
+    if argv is None:
+        # This process is the command's own; that of a caller is left as it is.
+        heap.keep_freed_memory()
     return run_command(argv)

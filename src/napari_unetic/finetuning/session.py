@@ -37,7 +37,7 @@ from napari_unetic.training.curves import draw_curves
 from napari_unetic.training.loop import Loop, start_weights
 from napari_unetic.training.patches import PatchSource, Sample
 from napari_unetic.training.record import save_run_model
-from napari_unetic.training.rehearsal import generated_samples
+from napari_unetic.training.rehearsal import GeneratedSamples
 from napari_unetic.training.run import Run, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Schedule
@@ -285,7 +285,7 @@ def _train_and_judge_steps(
     planes = yield from _planes_steps(run)
     made = (training_sample(p, description, settings.patch_px) for p in planes)
     samples: list[Sample] = [s for s in made if s is not None]
-    generated = generated_samples(description) if settings.rehearsal else []
+    generated = GeneratedSamples(description) if settings.rehearsal else []
     source = PatchSource(samples, description, settings, generated)
     judge = HeldOut([p for p in planes if p.sides.judge.size], device.name)
     old = yield from _old_steps(run, judge)

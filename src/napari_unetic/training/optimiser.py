@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import inspect
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +14,15 @@ if TYPE_CHECKING:
     from napari_unetic.training.settings import TrainSettings
 
 _ENCODER = ("encoder.", "bottom.")
+
+_KINDS: Final[dict[str, type[torch.optim.Optimizer]]] = {
+    "adamw": torch.optim.AdamW,
+    "adam": torch.optim.Adam,
+    "sgd": torch.optim.SGD,
+}
+
+_PREPARED: Final = ("add_param_group", "state_dict", "load_state_dict", "zero_grad")
+"""Methods that torch wraps so that ``torch.compile`` can handle them."""
 
 
 def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.Optimizer:
@@ -43,12 +54,33 @@ def make_optimiser(network: Network, settings: TrainSettings) -> torch.optim.Opt
         for is_encoder, parameters in parts.items()
         if parameters
     ]
-    rate = settings.learning_rate
-    if settings.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=settings.momentum)
-    if settings.optimiser == "adam":
-        return torch.optim.Adam(groups, lr=rate)
-    return torch.optim.AdamW(groups, lr=rate, weight_decay=settings.weight_decay)
+    own: dict[str, dict[str, float]] = {
+        "sgd": {"momentum": settings.momentum},
+        "adam": {},
+        "adamw": {"weight_decay": settings.weight_decay},
+    }
+    make: Any = _uncompiled(settings.optimiser)
+    found: torch.optim.Optimizer = make(
+        groups, lr=settings.learning_rate, **own[settings.optimiser]
+    )
+    return found
+
+
+@cache
+def _uncompiled(name: str) -> type[torch.optim.Optimizer]:
+    """Return the optimiser of a name, which does not load ``torch.compile``.
+
+    At their first call torch's optimisers import ``torch._dynamo`` and sympy, only to
+    tell a compiler that is not used to leave them alone. That takes one or two seconds
+    of the start of each training.
+    """
+    kind = _KINDS[name]
+    members: dict[str, Any] = {
+        name: inspect.unwrap(getattr(kind, name)) for name in _PREPARED
+    }
+    # What torch wraps this in has gradients off for it, too.
+    members["step"] = torch.no_grad()(inspect.unwrap(kind.step))
+    return type(kind.__name__, (kind,), members)
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

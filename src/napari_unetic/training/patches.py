@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -244,6 +248,30 @@ def _as_it_is(batch: Any) -> Any:
     return batch
 
 
+def end_with_parent(worker: int) -> None:
+    """Let this worker process end as soon as the one that started it has.
+
+    A process that is killed cannot end its workers, and a worker that holds finished
+    batches waits for ever for somebody to take them.
+
+    Parameters
+    ----------
+    worker : int
+        Its number, which does not matter.
+    """
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        # A handle of the system's, so that this needs no polling and no signal, and
+        # holds whatever ended the parent and however this process was started.
+        wait([parent.sentinel])
+        # Not sys.exit: other threads of this process may be stuck.
+        os._exit(1)
+
+    threading.Thread(target=watch, name="end with parent", daemon=True).start()
+
+
 def batches(
     source: PatchSource, first: int, workers: int
 ) -> Generator[Batch, None, None]:
@@ -267,5 +295,6 @@ def batches(
         collate_fn=_as_it_is,
         prefetch_factor=4 if workers else None,
         persistent_workers=workers > 0,
+        worker_init_fn=end_with_parent,
     )
     yield from loader

@@ -12,7 +12,8 @@ network's answers as targets, there on the new images.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final, overload
 
 import numpy as np
 
@@ -29,31 +30,47 @@ N_IMAGES: Final = 16
 _SIDE = 256
 
 
-def generated_samples(description: ModelDescription) -> list[Sample]:
-    """Return generated images of nuclei about as large as a model's network works at.
+class GeneratedSamples(Sequence[Sample]):
+    """Generated images of nuclei about as large as a model's network works at.
+
+    They are the same ones each time. Each is made when it is first asked for, which is
+    in the process that makes patches: a training does not wait for them.
 
     Parameters
     ----------
     description : ModelDescription
         Channels, normalisation and working diameter.
-
-    Returns
-    -------
-    list of Sample
-        The same ones each time.
     """
+
+    def __init__(self, description: ModelDescription):
+        self._description = description
+        self._made: dict[int, Sample] = {}
+
+    def __len__(self) -> int:
+        return N_IMAGES
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        """Return one, or several."""
+        numbers = range(N_IMAGES)[index]
+        if isinstance(numbers, range):
+            return [self[number] for number in numbers]
+        if numbers not in self._made:
+            self._made[numbers] = _generate(self._description, numbers)
+        return self._made[numbers]
+
+
+def _generate(description: ModelDescription, seed: int) -> Sample:
     n_channels = description.network.in_channels
     size = min(max(description.working_diameter_px, 8.0), 60.0)
-    samples = []
-    for seed in range(N_IMAGES):
-        pixels, labels = nuclei_sample(
-            (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
-        )
-        pixels = description.normalisation.in_range(pixels)
-        image = Image(pixels, "YX", name="generated")
-        fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
-        window = to_channels(pixels[np.newaxis], n_channels)
-        samples.append(
-            Sample(fitted.apply(window).astype(np.float16), labels.astype(np.uint16))
-        )
-    return samples
+    pixels, labels = nuclei_sample(
+        (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
+    )
+    pixels = description.normalisation.in_range(pixels)
+    image = Image(pixels, "YX", name="generated")
+    fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
+    window = to_channels(pixels[np.newaxis], n_channels)
+    return Sample(fitted.apply(window).astype(np.float16), labels.astype(np.uint16))

@@ -33,7 +33,7 @@ from napari_unetic.training.record import (
     median_diameter,
     save_run_model,
 )
-from napari_unetic.training.rehearsal import generated_samples
+from napari_unetic.training.rehearsal import GeneratedSamples
 from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
@@ -360,7 +360,7 @@ def _go_on_steps(
     """Train from the newest checkpoint to the end, tune, and save the model."""
     settings = run.plan.settings
     description = run.plan.description
-    generated = generated_samples(description) if settings.rehearsal else []
+    generated = GeneratedSamples(description) if settings.rehearsal else []
     source = PatchSource(samples, description, settings, generated)
     if schedule is None:
         total = settings.steps
