@@ -15,11 +15,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.source import Image
-from napari_unetic.samples import nuclei_sample
+from napari_unetic.samples import nuclei_sample, nuclei_stack
 from napari_unetic.training.patches import Sample
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 N_IMAGES: Final = 16
 _SIDE = 256
+_PLANES = 16
 
 
 def generated_samples(description: ModelDescription) -> list[Sample]:
@@ -46,14 +48,21 @@ def generated_samples(description: ModelDescription) -> list[Sample]:
     size = min(max(description.working_diameter_px, 8.0), 60.0)
     samples = []
     for seed in range(N_IMAGES):
-        pixels, labels = nuclei_sample(
-            (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
-        )
+        pixels, labels = _generated(description, seed, (0.8 * size, 1.6 * size))
         pixels = description.normalisation.in_range(pixels)
-        image = Image(pixels, "YX", name="generated")
+        image = Image(pixels, description.axes, name="generated")
         fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
         window = to_channels(pixels[np.newaxis], n_channels)
         samples.append(
             Sample(fitted.apply(window).astype(np.float16), labels.astype(np.uint16))
         )
     return samples
+
+
+def _generated(
+    description: ModelDescription, seed: int, diameter: tuple[float, float]
+) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+    """Return an image of what the network is given, and its labels."""
+    if description.network.dimensions == 3:
+        return nuclei_stack((_PLANES, _SIDE, _SIDE), seed, diameter=diameter)
+    return nuclei_sample((_SIDE, _SIDE), seed, diameter=diameter)
