@@ -141,12 +141,17 @@ def _planes(image: Image, plane: tuple[int, ...] | None) -> tuple[tuple[int, ...
     """Return the planes to do."""
     if plane is None:
         return tuple(image.planes())
-    if len(plane) != len(image.plane_axes):
-        what = "plane" if image.dimensions == 2 else "volume"
-        wanted = " and ".join(image.plane_axes) or f"no number, as it has one {what}"
+    if image.dimensions == 3 and len(plane) != len(image.plane_axes):
+        wanted = "a frame along T" if image.plane_axes else "no plane"
         raise UneticError(
-            f"Expected a {what} as {wanted} of {image.name}, got {_listed(plane)}; "
-            f"give one number an axis, or leave it out for all {what}s."
+            f"Expected {wanted} of {image.name}, which is segmented in volumes of all "
+            f"its planes, got {_listed(plane)}; correct it, or take a model for planes."
+        )
+    if len(plane) != len(image.plane_axes):
+        wanted = " and ".join(image.plane_axes) or "no number, as it has one plane"
+        raise UneticError(
+            f"Expected a plane as {wanted} of {image.name}, got {_listed(plane)}; "
+            "give one number an axis, or leave it out for all planes."
         )
     for axis, size, index in zip(
         image.plane_axes, image.plane_shape, plane, strict=True

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetic.axes import PixelSize
+from napari_unetic.axes import PixelSize, canonical
 from napari_unetic.image.resample import resample
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class KeptMaps:
     @property
     def axes(self) -> str:
         """Axes of `full`."""
-        return self.plan.image.plane_axes + "C" + self.plan.image.space_axes
+        image = self.plan.image
+        return canonical(image.plane_axes + image.space_axes + "C")
 
     def has(self, plane: tuple[int, ...]) -> bool:
         """Whether there are maps of a plane: an index along T and Z, as there are."""
@@ -74,7 +75,7 @@ class KeptMaps:
         for plane, maps in self.maps.items():
             part = resample(maps, plan.grid, space, plan.box, origin_of(plan.map_box))
             result[plane][(slice(None), *plan.box)] = part
-        return result
+        return np.moveaxis(result, len(plan.image.plane_axes), -3)
 
 
 def origin_of(box: tuple[slice, ...]) -> tuple[int, ...]:

@@ -84,10 +84,11 @@ class Window:
 
 def draw_window(
     shape: tuple[int, ...],
-    size: tuple[int, ...],
+    size: int,
     rng: np.random.Generator,
     shares: Augmentation,
     *,
+    n_planes: int = 1,
     centre: NDArray[np.intp] | None = None,
 ) -> Window:
     """Draw a patch of an image.
@@ -96,12 +97,14 @@ def draw_window(
     ----------
     shape : tuple of int
         Of the source: (planes,) rows and columns.
-    size : tuple of int
-        Of the patch, which has as many rows as columns.
+    size : int
+        Pixels a side of the patch.
     rng : numpy.random.Generator
         All randomness comes from it.
     shares : Augmentation
         How often to turn, flip, zoom and bend.
+    n_planes : int
+        Planes of the patch, where the source is a volume.
     centre : ndarray of shape (2,), int, optional
         Row and column to have in the middle, as far as the patch stays inside; any
         place if None.
@@ -112,10 +115,8 @@ def draw_window(
         Patches that are not turned freely keep their pixels, turned by quarters and
         flipped.
     """
-    *depth, height, width = shape
-    *thickness, _, side = size
     is_free = rng.random() < shares.turn
-    axis = np.arange(side, dtype=np.float32) - (side - 1) / 2
+    axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     grid = np.stack(np.meshgrid(axis, axis, indexing="ij"))
     matrix: NDArray[np.float64] = np.eye(2)
     if shares.flip:
@@ -131,29 +132,29 @@ def draw_window(
         matrix = _turn(rng.uniform(0, 2 * np.pi)) @ scale @ matrix
     moved = np.tensordot(matrix.astype(np.float32), grid, axes=1)
     if is_free and rng.random() * shares.turn < shares.bend:
-        moved += _bend(side, rng)
+        moved += _bend(size, rng)
     wanted = (None, None) if centre is None else centre.tolist()
     middle = [
-        _draw_centre(n, side / zoom, rng) if at is None else _inside(at, n, side / zoom)
-        for n, at in zip((height, width), wanted, strict=True)
+        _draw_centre(n, size / zoom, rng) if at is None else _inside(at, n, size / zoom)
+        for n, at in zip(shape[-2:], wanted, strict=True)
     ]
     if not is_free:
         # On whole pixels: the grid's own centre lies between two of them if even.
-        middle = [np.floor(c) + (side - 1) / 2 % 1 for c in middle]
+        middle = [np.floor(c) + (size - 1) / 2 % 1 for c in middle]
     coordinates = moved + np.asarray(middle, np.float32)[:, None, None]
     planes = None
-    if depth:
-        planes = _draw_planes(depth[0], thickness[0], rng, is_flipped=shares.flip)
+    if len(shape) == 3:
+        planes = _draw_planes(shape[0], n_planes, rng, may_flip=shares.flip)
     return Window(coordinates.astype(np.float32), not is_free, planes)
 
 
 def _draw_planes(
-    n: int, size: int, rng: np.random.Generator, *, is_flipped: bool
+    n: int, size: int, rng: np.random.Generator, *, may_flip: bool
 ) -> NDArray[np.intp]:
     """Draw neighbouring planes out of `n`; in half of the cases upside down."""
     start = -(size - n) // 2 if n <= size else int(rng.integers(n - size + 1))
     planes = reflect(np.arange(start, start + size), n)
-    return planes[::-1] if is_flipped and rng.random() < 0.5 else planes
+    return planes[::-1] if may_flip and rng.random() < 0.5 else planes
 
 
 def _turn(angle: float) -> NDArray[np.float64]:

@@ -219,7 +219,9 @@ class PatchSource(Dataset[Batch]):
             wanted = None
             if sample.centres is not None:
                 wanted = sample.centres[rng.integers(len(sample.centres))]
-            window = augment.draw_window(shape, size, rng, shares, centre=wanted)
+            window = augment.draw_window(
+                shape, size[-1], rng, shares, n_planes=size[0], centre=wanted
+            )
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
             if sample.weights is not None:

@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
 
 N_IMAGES: Final = 16
-_SIDE = 256
-_PLANES = 16
+_SHAPES: Final[dict[str, tuple[int, ...]]] = {"YX": (256, 256), "ZYX": (16, 128, 128)}
 
 
 def generated_samples(description: ModelDescription) -> list[Sample]:
@@ -63,6 +62,7 @@ def _generated(
     description: ModelDescription, seed: int, diameter: tuple[float, float]
 ) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
     """Return an image of what the network is given, and its labels."""
-    if description.network.dimensions == 3:
-        return nuclei_stack((_PLANES, _SIDE, _SIDE), seed, diameter=diameter)
-    return nuclei_sample((_SIDE, _SIDE), seed, diameter=diameter)
+    *planes, height, width = _SHAPES[description.axes]
+    if planes:
+        return nuclei_stack((planes[0], height, width), seed, diameter=diameter)
+    return nuclei_sample((height, width), seed, diameter=diameter)
