@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from napari_unetic.axes import PixelSize
 from napari_unetic.errors import UneticError
 from napari_unetic.image.reading import read_image
 from napari_unetic.image.writing import write_labels
@@ -37,6 +36,7 @@ from napari_unetic.training.settings import usual_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from napari_unetic.axes import PixelSize
     from napari_unetic.pairs.pair import Pair, Pairs
 
 TINY: dict[str, Any] = {
