@@ -112,6 +112,11 @@ class Plan(Extent):
         fitted = min(2.0, n_planes * math.prod(self.image.space) / 1e6)
         return n_planes * a_plane + fitted * FIT_SECONDS
 
+    @property
+    def is_decoded_whole(self) -> bool:
+        """Whether all maps of a plane are decoded in one piece, or in bands."""
+        return is_decoded_whole(self.n_decoded, self.image.dimensions)
+
     def _read_megapixels(self) -> float:
         """Megapixels of a plane that the network is given, overlap included."""
         rules = self.description.network.tile_rules

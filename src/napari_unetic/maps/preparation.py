@@ -93,13 +93,17 @@ class Preparation:
     notices: list[str] = field(default_factory=list)
     _is_warm: bool = False
 
-    def maps_steps(self, plane: tuple[int, ...]) -> Steps[NDArray[np.float32]]:
+    def maps_steps(
+        self, plane: tuple[int, ...], into: NDArray[np.float32] | None = None
+    ) -> Steps[NDArray[np.float32]]:
         """Run the network over one plane.
 
         Parameters
         ----------
         plane : tuple of int
             One of the plan's planes.
+        into : ndarray of shape (M, *plan.map_shape), float32, optional
+            To be filled and returned; a new one if None.
 
         Yields
         ------
@@ -117,7 +121,7 @@ class Preparation:
         UneticError
             As `strips_steps`.
         """
-        maps = self.empty_maps()
+        maps = self.empty_maps() if into is None else into
         yield from self.strips_steps(plane, lambda strip: None, maps)
         return maps
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.image.resample import needed
-from napari_unetic.maps.memory import BAND_PX, is_decoded_whole
+from napari_unetic.maps.memory import BAND_PX
 from napari_unetic.predict.planes import Objects, decode_all, learn_pace, wanted
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class MapRows:
 def bands_of(plan: Plan) -> list[slice]:
     """Return the rows of the image that are decoded at a time."""
     rows = plan.box[0]
-    if is_decoded_whole(plan.n_decoded, plan.image.dimensions):
+    if plan.is_decoded_whole:
         return [rows]
     n_rows = max(1, BAND_PX * (rows.stop - rows.start) // plan.n_decoded)
     return [
