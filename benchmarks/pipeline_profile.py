@@ -122,7 +122,7 @@ def time_steps(
 
     settings = SegmentSettings(device="cpu", **precision)
     plan = plan_work(image, model.description, settings)
-    cuts = list(tiles(plan.grid, plan.tile, model.description.network.tile_rule))
+    cuts = list(tiles(plan.grid, plan.tile, model.description.network.tile_rules))
 
     def timed(work: Callable[[], object]) -> float:
         return best_of(work, repeats, warm_up=int(repeats > 1))

@@ -33,6 +33,12 @@ class PixelSize:
             return 0.5 * (self.sizes["Y"] + self.sizes["X"])
         return None
 
+    @property
+    def anisotropy(self) -> float | None:
+        """How many pixels planes are apart, or None where that is unknown."""
+        yx = self.yx
+        return self.sizes["Z"] / yx if yx and "Z" in self.sizes else None
+
 
 def check_axes(axes: str, ndim: int | None = None) -> str:
     """Return `axes` in upper case if it is a legal axes text.

@@ -85,11 +85,11 @@ class Kind(ABC):
 
     @abstractmethod
     def make_targets(self, truth: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the maps of shape (M, Y, X) that the truth of a plane stands for."""
+        """Return the maps, a first axis more, that the truth of a plane stands for."""
 
     @abstractmethod
     def decode(self, maps: NDArray[np.floating]) -> NDArray[np.int32]:
-        """Return what maps of shape (M, Y, X) stand for, at the model's thresholds."""
+        """Return what maps of a plane stand for, at the model's thresholds."""
 
     @abstractmethod
     def finish(
@@ -99,7 +99,7 @@ class Kind(ABC):
 
     @abstractmethod
     def moved(
-        self, settings: SegmentSettings, zoom: float
+        self, settings: SegmentSettings, zoom: float, zoom_z: float = 1.0
     ) -> DecodeSpec | ClassDecodeSpec:
         """Return the thresholds as settings move them; refuse settings unknown here."""
 
@@ -148,10 +148,13 @@ class ObjectKind(Kind):
     ----------
     target : TargetSpec
     decoding : DecodeSpec
+    anisotropy : float
+        How many pixels the planes of volumes are apart.
     """
 
     target: TargetSpec = field(default_factory=TargetSpec)
     decoding: DecodeSpec = field(default_factory=DecodeSpec)
+    anisotropy: float = 1.0
     noun: ClassVar[str] = "objects"
 
     def read(self, pair: Pair) -> tuple[Image, NDArray[np.int32]]:
@@ -168,7 +171,7 @@ class ObjectKind(Kind):
 
     def make_targets(self, truth: NDArray[np.int32]) -> NDArray[np.float32]:
         """Return foreground, contact and depth."""
-        return make_targets(truth, self.target)
+        return make_targets(truth, self.target, self.anisotropy)
 
     def decode(self, maps: NDArray[np.floating]) -> NDArray[np.int32]:
         """Return labels."""
@@ -181,9 +184,11 @@ class ObjectKind(Kind):
         labels = self.decode(maps)
         return labels, score_objects(labels, maps)
 
-    def moved(self, settings: SegmentSettings, zoom: float) -> DecodeSpec:
+    def moved(
+        self, settings: SegmentSettings, zoom: float, zoom_z: float = 1.0
+    ) -> DecodeSpec:
         """Return the thresholds as sensitivity, splitting and the rest move them."""
-        return settings.decoding(self.decoding, zoom)
+        return settings.decoding(self.decoding, zoom, zoom_z)
 
     def count_alike(
         self, first: NDArray[np.int32], second: NDArray[np.int32], iou: float
@@ -270,7 +275,9 @@ class ClassKind(Kind):
         """Return classes; there are no objects to score."""
         return self.decode(maps), np.zeros(0, np.float32)
 
-    def moved(self, settings: SegmentSettings, zoom: float) -> ClassDecodeSpec:
+    def moved(
+        self, settings: SegmentSettings, zoom: float, zoom_z: float = 1.0
+    ) -> ClassDecodeSpec:
         """Return the threshold as the sensitivity moves it."""
         return settings.class_decoding(self.decoding)
 
@@ -323,13 +330,15 @@ class ClassKind(Kind):
 
 
 def kind_of(
-    target: TargetSpec | SemanticTargetSpec, decoding: DecodeSpec | ClassDecodeSpec
+    target: TargetSpec | SemanticTargetSpec,
+    decoding: DecodeSpec | ClassDecodeSpec,
+    anisotropy: float | None = None,
 ) -> ObjectKind | ClassKind:
     """Return the kind of a model.
 
     Parameters
     ----------
-    target, decoding
+    target, decoding, anisotropy
         Of its description.
 
     Raises
@@ -338,7 +347,7 @@ def kind_of(
         If the two are of different kinds.
     """
     if isinstance(target, TargetSpec) and isinstance(decoding, DecodeSpec):
-        return ObjectKind(target, decoding)
+        return ObjectKind(target, decoding, anisotropy or 1.0)
     if isinstance(target, SemanticTargetSpec) and isinstance(decoding, ClassDecodeSpec):
         return ClassKind(target, decoding)
     raise UneticError(

@@ -213,7 +213,7 @@ class SegmentSettings(BaseModel):
             and getattr(self, name) != getattr(other, name)
         )
 
-    def decoding(self, spec: Spec, zoom: float = 1.0) -> Spec:
+    def decoding(self, spec: Spec, zoom: float = 1.0, zoom_z: float = 1.0) -> Spec:
         """Return a model's thresholds as these settings move them.
 
         Parameters
@@ -222,6 +222,8 @@ class SegmentSettings(BaseModel):
             The model's own.
         zoom : float
             Factor from the image's size to that which the network works at.
+        zoom_z : float
+            The same along Z, in volumes.
 
         Returns
         -------
@@ -241,7 +243,7 @@ class SegmentSettings(BaseModel):
             "peak": _moved(spec.peak, DEPTH_STRENGTH * split),
         }
         if self.smallest is not None:
-            update["smallest_px"] = round(self.smallest * zoom**2)
+            update["smallest_px"] = round(self.smallest * zoom**2 * zoom_z)
         if not self.fill_holes:
             update["largest_hole_px"] = 0
         return spec.model_copy(update=update)

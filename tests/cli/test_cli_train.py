@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import tifffile
 
-from napari_unetic.samples import nuclei_sample
+from napari_unetic.samples import nuclei_sample, nuclei_stack
 
 SMALL = ("--preset", "unetic-16", "--batch", 2, "--patch", 64, "--threads", 1)
 
@@ -230,3 +230,32 @@ def test_bad_fine_tunings_are_one_line(
     assert ended.code == 2
     assert message in ended.err.splitlines()[-1]
     assert not (tmp_path / "run").exists()
+
+
+def test_stacks_are_trained_on_and_segmented_as_volumes(unetic, tmp_path) -> None:
+    """--preset unetic-3d: from pairs of stacks to objects through their planes."""
+    for kind in ("images", "labels"):
+        (tmp_path / "data" / kind).mkdir(parents=True)
+    for seed in range(2):
+        for kind, array in zip(
+            ("images", "labels"), nuclei_stack((8, 40, 44), seed), strict=True
+        ):
+            path = tmp_path / "data" / kind / f"s{seed}.tif"
+            tifffile.imwrite(path, array.astype("uint16"))
+    run, stack = tmp_path / "run", tmp_path / "data" / "images" / "s0.tif"
+
+    options = ("--preset", "unetic-3d", "--steps", 1, "--batch", 1, "--patch", 32)
+    options += ("--patch-planes", 8, "--anisotropy", 3, "--no-tune", "--threads", 1)
+    trained = unetic("train", tmp_path / "data", "--out", run, *options)
+    segmented = unetic("segment", stack, "-o", tmp_path, "--model", run, "--maps")
+    refused = unetic(
+        "segment", stack, "-o", tmp_path / "b", "--model", run, "--axes", "TYX"
+    )
+
+    assert trained.code == 0, trained.err
+    assert segmented.code == 0, segmented.err
+    description = json.loads((run / "model" / "model.json").read_text("utf-8"))
+    assert (description["axes"], description["anisotropy"]) == ("ZYX", 3)
+    assert tifffile.imread(tmp_path / "s0_labels.tif").shape == (8, 40, 44)
+    assert tifffile.imread(tmp_path / "s0_maps.tif").shape == (8, 3, 40, 44)
+    assert refused.code == 2 and "takes volumes, got the axes TYX" in refused.err

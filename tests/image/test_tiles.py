@@ -70,7 +70,7 @@ def test_a_part_is_cut_as_the_whole_is(rule: TileRule) -> None:
 def test_tiles_write_a_plane_once() -> None:
     """Painting every tile's written part gives ones everywhere."""
     painted = np.zeros((75, 41), int)
-    for tile in tiles((75, 41), 20, SMALL):
+    for tile in tiles((75, 41), 20, (SMALL, SMALL)):
         painted[tile.write] += 1
         rows, columns = tile.write
         top, left = tile.crop

@@ -50,7 +50,7 @@ def test_the_estimate_holds_what_the_network_keeps(name: str) -> None:
     with torch.device("meta"):
         network = build_network(PRESETS[name].spec).eval()
         fold_norms(network)
-    tile = next(tiles((512, 512), 512, network.spec.tile_rule))
+    tile = next(tiles((512, 512), 512, network.spec.tile_rules))
     x = torch.zeros(1, network.spec.in_channels, *tile.window, device="meta")
     with torch.no_grad(), _Peak() as counted:
         torch.sigmoid(network(x))

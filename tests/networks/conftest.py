@@ -46,7 +46,6 @@ def _made_up() -> dict[str, NetworkSpec]:
     return {
         name: NetworkSpec.model_validate({**small, "dimensions": n, **more})
         for name, (n, more) in made.items()
-        if n == 2 or "stem" not in more
     }
 
 

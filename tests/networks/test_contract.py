@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from napari_unetic.image.tiles import cover, reflected
+from napari_unetic.image.tiles import covers, reflected
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import folded, load_model_folder, save_model
 from napari_unetic.networks.build import build_network
@@ -51,7 +51,7 @@ def _maps(
     """Maps of an image as prediction makes them: tile by tile, reflected outside."""
     spec, shape = network.spec, image.shape[1:]
     maps = np.full((spec.out_channels, *shape), np.nan)
-    axes = [cover(size, tile, spec.tile_rule) for size in shape]
+    axes = covers(shape, tile, spec.tile_rules)
     for spans in product(*axes):
         window = image
         for axis, (span, size) in enumerate(zip(spans, shape, strict=True), start=1):
@@ -78,16 +78,18 @@ def test_any_size_works(spec: NetworkSpec) -> None:
 
 def test_tiled_equals_whole(spec: NetworkSpec) -> None:
     """Maps of tiles in the middle of an image and at its ends are those of one tile."""
-    rule = spec.tile_rule
+    rules = spec.tile_rules
     network = _network(spec)
     if spec.kind == "segnet":
         # Which of two values is the larger may hang on the rounding of float32.
         network = network.double()
-    # About as long as the halo: shorter ones are many, and read the same pixels again.
-    tile = 2 * rule.stride * max(1, rule.halo // (2 * rule.stride))
-    length = 2 * rule.halo + 2 * tile + 5
-    for axis in (0, 1) if spec.dimensions == 2 else (0,):
-        shape = [rule.stride - 1] * spec.dimensions
+    for axis in (0, 1):
+        # About as long as the halo: shorter ones are many, and read the same pixels
+        # again.
+        stride, halo = rules[axis].stride, rules[axis].halo
+        tile = 2 * stride * max(1, halo // (2 * stride))
+        length = 2 * halo + 2 * tile + 5
+        shape = [rule.stride - 1 for rule in rules]
         shape[axis] = length
         image = _image(spec, tuple(shape))
         whole = _maps(network, image, length)
@@ -165,9 +167,8 @@ def test_the_reach_is_no_larger_than_it_must_be(planar: NetworkSpec) -> None:
 def test_folding_batch_norm_changes_nothing(spec: NetworkSpec) -> None:
     """The folded network agrees with the trained one, and has no norm left."""
     network = _network(spec).double()
-    rule = spec.tile_rule
-    side = rule.stride + rule.remainder + 2 * rule.context
-    x = torch.rand(1, spec.in_channels, *[side] * spec.dimensions, dtype=torch.float64)
+    sides = [r.stride + r.remainder + 2 * r.context for r in spec.tile_rules]
+    x = torch.rand(1, spec.in_channels, *sides, dtype=torch.float64)
     before = {k: v.clone() for k, v in network.state_dict().items()}
     copy = folded(network)
     with torch.inference_mode():
@@ -212,14 +213,14 @@ def test_the_state_dict_is_exported(spec: NetworkSpec, tmp_path: Path) -> None:
 def test_one_step_lowers_the_loss(spec: NetworkSpec) -> None:
     """The network learns: a step down the gradient lowers the loss of its batch."""
     network = _network(spec.model_copy(update={"dropout": ()})).train()
-    rule = spec.tile_rule
-    size = 2 * rule.stride + rule.remainder
+    sizes = [2 * rule.stride + rule.remainder for rule in spec.tile_rules]
     generator = torch.Generator().manual_seed(0)
-    sides = [size + 2 * rule.context] * spec.dimensions
+    contexts = [rule.context for rule in spec.tile_rules]
+    sides = [n + 2 * context for n, context in zip(sizes, contexts, strict=True)]
     x = torch.rand(2, spec.in_channels, *sides, generator=generator)
     y = (x.mean(dim=1, keepdim=True) > 0.5).float()
-    for axis in range(2, y.ndim):
-        y = y.narrow(axis, rule.context, size)
+    for axis, (n, context) in enumerate(zip(sizes, contexts, strict=True), start=2):
+        y = y.narrow(axis, context, n)
     y = y.expand(-1, spec.out_channels, *y.shape[2:])
 
     def loss() -> Tensor:

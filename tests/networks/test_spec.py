@@ -72,14 +72,14 @@ def test_a_description_is_the_same_after_json() -> None:
 def test_one_convolution_reaches_one_pixel() -> None:
     """3 × 3 and no pooling."""
     spec = _spec(widths=(4,), convolutions=1)
-    assert (spec.reach, receptive_field(spec)) == (1, 3)
+    assert (spec.reach, receptive_field(spec)) == (1, (3, 3))
     assert spec.tile_rule == TileRule(stride=1, halo=1, context=0, remainder=0)
 
 
 def test_reach_of_one_pooling_worked_out_by_hand() -> None:
     """Pixel 0 looks at -2…2, at the coarse -1…1, -3…3, then at -6…7 and -8…9."""
     spec = _spec(widths=(4, 8))
-    assert (spec.reach, receptive_field(spec)) == (9, 18)
+    assert (spec.reach, receptive_field(spec)) == (9, (18, 18))
     assert spec.tile_rule == TileRule(stride=2, halo=10, context=0, remainder=0)
 
 

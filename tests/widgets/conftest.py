@@ -44,7 +44,7 @@ def threshold_steps(
     labels = np.zeros([part.stop - part.start for part in extent], np.uint16)
     n_objects = 0
     for index, plane in enumerate(planes):
-        pixels = image.read(plane, rows=box[0], columns=box[1])[settings.channel or 0]
+        pixels = image.read(plane, None, *box)[settings.channel or 0]
         bright = pixels > BRIGHT
         if settings.region is not None:
             bright &= settings.region.mask(*box)

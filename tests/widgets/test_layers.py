@@ -172,7 +172,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
     layer = ImageLayer(data, contrast_limits=(0, 1))
     read.clear()
     source = layer_source(layer)
-    assert source.text() == "Axes ZYX: 4 Z planes of 6 × 8 pixels, each by itself."
+    assert source.text() == "Axes ZYX: 4 Z planes of 6 × 8 pixels."
     image = source.image()
     assert read == []
     image.read((2,))
@@ -194,7 +194,7 @@ def test_nothing_is_read_before_it_is_needed() -> None:
         pytest.param(
             (2, 3, 4, 6, 8),
             {},
-            "Axes TZCYX: 2 T × 3 Z planes of 6 × 8 pixels, 4 channels, each by itself.",
+            "Axes TZCYX: 2 T × 3 Z planes of 6 × 8 pixels, 4 channels.",
             id="everything",
         ),
     ],

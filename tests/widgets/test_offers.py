@@ -169,3 +169,13 @@ def test_controls_cover_the_settings() -> None:
     """Every setting but the pixel size, which the layer knows, has a control."""
     known = set(SegmentSettings.model_fields) - {"pixel_size"}
     assert set(replace(Controls()).__dataclass_fields__) == known
+
+
+def test_volumes() -> None:
+    """With a model for volumes there are frames to choose from, and no planes."""
+    movie = layer_source(ImageLayer(np.zeros((2, 3, 6, 8))))
+    assert offer(movie, movie.axes, 1, in_volumes=True).n_planes == 2
+    stack = layer_source(ImageLayer(np.zeros((5, 6, 8)), axis_labels=tuple("zyx")))
+    found = offer(stack, stack.axes, 1, in_volumes=True)
+    assert not found.has_planes
+    assert Controls(plane=(2,), link=True).settings(found) == SegmentSettings()

@@ -176,7 +176,7 @@ def run_presets(arguments: argparse.Namespace) -> int:
     rows = [("network", "parameters", "field", "GFLOP/Mpx", "source")]
     for entry in PRESETS.values():
         found = cost(entry.spec)
-        field = " × ".join([str(found.receptive_field_px)] * entry.spec.dimensions)
+        field = " × ".join(map(str, found.receptive_field_px))
         gflop = f"{found.gflop_per_megapixel:,.0f}"
         rows.append((entry.name, f"{found.n_parameters:,}", field, gflop, entry.source))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -46,6 +46,8 @@ SETTINGS = {
     "steps": "steps",
     "batch": "batch",
     "patch": "patch_px",
+    "patch_planes": "patch_planes",
+    "anisotropy": "anisotropy",
     "lr": "learning_rate",
     "seed": "seed",
     "patience": "patience",
@@ -168,6 +170,19 @@ def add_parser(commands: Any) -> None:
         type=positive_integer,
         metavar="PX",
         help="side of a patch, in pixels",
+    )
+    parser.add_argument(
+        "--patch-planes",
+        type=positive_integer,
+        metavar="N",
+        help="planes of a patch, of networks for volumes (default: 16)",
+    )
+    parser.add_argument(
+        "--anisotropy",
+        type=positive_number,
+        metavar="A",
+        help="how many pixels the planes of volumes are apart (default: as the files "
+        "say, else 1)",
     )
     parser.add_argument(
         "--lr", type=positive_number, metavar="RATE", help="highest learning rate"

@@ -19,7 +19,7 @@ from napari_unetic.finetuning.folder import (
     write_pairs,
 )
 from napari_unetic.finetuning.held_out import hold_out
-from napari_unetic.model.description import object_kind
+from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.provenance import software_versions
 from napari_unetic.training.record import refuse_given
@@ -64,6 +64,7 @@ def begin_run(
 ) -> Run:
     """Choose what is held out and make the run folder, with the pairs in it."""
     object_kind(base.description)
+    check_planar(base.description)
     refuse_given(settings, base)
     sides = hold_out(pairs, share)
     areas = [

@@ -171,7 +171,7 @@ def predict_maps(model: Model, plane: Plane, area: Mask, device: str) -> Predict
 
 def predict_labels(
     model: Model, plane: Plane, area: Mask, device: str
-) -> tuple[NDArray[np.int32], tuple[slice, slice]]:
+) -> tuple[NDArray[np.int32], tuple[slice, ...]]:
     """Segment the part of a plane that an area lies in, at the image's own size.
 
     Returns

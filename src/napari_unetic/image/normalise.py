@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
@@ -120,15 +120,16 @@ class Normalisation:
 
         Parameters
         ----------
-        window : ndarray of shape (C, Y, X)
+        window : ndarray of shape (C, Y, X) or (C, Z, Y, X)
             Intensities; what is not a finite number becomes background.
 
         Returns
         -------
-        ndarray of shape (C, Y, X), float32
+        ndarray of the same shape, float32
         """
-        offset = np.asarray(self.offset, np.float32)[:, None, None]
-        scale = np.asarray(self.scale, np.float32)[:, None, None]
+        shape = -1, *(1,) * (window.ndim - 1)
+        offset = np.asarray(self.offset, np.float32).reshape(shape)
+        scale = np.asarray(self.scale, np.float32).reshape(shape)
         # What float32 cannot hold is not finite either, and becomes background.
         with np.errstate(over="ignore", invalid="ignore"):
             result = np.asarray(window, np.float32) - offset
@@ -190,6 +191,8 @@ def fit_normalisation(
     spec = spec or NormalisationSpec()
     if isinstance(spec, DivisionSpec):
         return Normalisation(spec, (0.0,) * n_channels, (spec.divisor,) * n_channels)
+    # Also of volumes plane by plane, of which not all are read.
+    image = replace(image, dimensions=2)
     planes = list(image.planes())
     n_pixels = len(planes) * image.shape_yx[0] * image.shape_yx[1]
     # Planes are thinned first, for each costs a read; then rows and columns alike.

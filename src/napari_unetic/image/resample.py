@@ -7,15 +7,16 @@ rounding, for a window at any place.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def scaled_shape(shape: tuple[int, int], factor: float) -> tuple[int, int]:
-    """Return rows and columns after scaling, at least one each."""
-    return max(1, round(shape[0] * factor)), max(1, round(shape[1] * factor))
+def scaled_shape(shape: tuple[int, ...], factor: float) -> tuple[int, ...]:
+    """Return a shape after scaling, at least one pixel along each axis."""
+    return tuple(max(1, round(size * factor)) for size in shape)
 
 
 def needed(old: int, new: int, part: slice) -> slice:
@@ -43,64 +44,70 @@ def needed(old: int, new: int, part: slice) -> slice:
 
 def resample(
     window: NDArray[np.float32],
-    old: tuple[int, int],
-    new: tuple[int, int],
-    part: tuple[slice, slice] | None = None,
-    origin: tuple[int, int] = (0, 0),
+    old: tuple[int, ...],
+    new: tuple[int, ...],
+    part: tuple[slice, ...] | None = None,
+    origin: tuple[int, ...] | None = None,
 ) -> NDArray[np.float32]:
-    """Return a part of a plane at another size.
+    """Return a part of a plane or a volume at another size.
 
     Parameters
     ----------
-    window : ndarray of shape (C, Y, X), float32
-        The plane, or what `needed` says of it.
+    window : ndarray of shape (C, Y, X) or (C, Z, Y, X), float32
+        The whole, or what `needed` says of it.
     old, new : tuple of int
-        Rows and columns of the whole plane before and after.
+        Shape of the whole before and after.
     part : tuple of slice, optional
-        Rows and columns wanted, with start and stop, in pixels after; all if None.
-    origin : tuple of int
-        Row and column of the plane at which `window` begins.
+        What is wanted, with start and stop, in pixels after; all if None.
+    origin : tuple of int, optional
+        Where in the whole `window` begins; at its start if None.
 
     Returns
     -------
-    ndarray of shape (C, rows, columns), float32
+    ndarray of shape (C, ...), float32
         The same numbers whatever the part.
     """
-    rows, columns = part or (slice(0, new[0]), slice(0, new[1]))
-    if old == new:
-        top, left = origin
-        return window[
-            :,
-            rows.start - top : rows.stop - top,
-            columns.start - left : columns.stop - left,
-        ]
-    narrowed = _along(window, 1, old[0], new[0], rows, origin[0])
-    return _along(narrowed, 2, old[1], new[1], columns, origin[1])
+    for axis, (a, b, along, start) in enumerate(_axes(old, new, part, origin), start=1):
+        window = _along(window, axis, a, b, along, start)
+    return window
 
 
 def resample_labels(
     window: NDArray[Any],
-    old: tuple[int, int],
-    new: tuple[int, int],
-    part: tuple[slice, slice] | None = None,
-    origin: tuple[int, int] = (0, 0),
+    old: tuple[int, ...],
+    new: tuple[int, ...],
+    part: tuple[slice, ...] | None = None,
+    origin: tuple[int, ...] | None = None,
 ) -> NDArray[Any]:
     """Return a part of a label image at another size, by nearest neighbour.
 
     Parameters
     ----------
-    window : ndarray of shape (Y, X)
+    window : ndarray of shape (Y, X) or (Z, Y, X)
     old, new, part, origin
         As in `resample`.
 
     Returns
     -------
-    ndarray of shape (rows, columns), in the dtype of `window`
+    ndarray of the part's shape, in the dtype of `window`
     """
-    parts = part or (slice(0, new[0]), slice(0, new[1]))
-    rows, columns = (_nearest(old[k], new[k], parts[k]) - origin[k] for k in range(2))
-    resampled: NDArray[Any] = window[rows[:, None], columns]
+    at = [
+        _nearest(a, b, along) - start
+        for a, b, along, start in _axes(old, new, part, origin)
+    ]
+    resampled: NDArray[Any] = window[np.ix_(*at)]
     return resampled
+
+
+def _axes(
+    old: tuple[int, ...],
+    new: tuple[int, ...],
+    part: tuple[slice, ...] | None,
+    origin: tuple[int, ...] | None,
+) -> Iterator[tuple[int, int, slice, int]]:
+    """Yield for each axis its length before and after, the part and its origin."""
+    parts = part or tuple(slice(0, size) for size in new)
+    yield from zip(old, new, parts, origin or (0,) * len(new), strict=True)
 
 
 def _nearest(old: int, new: int, part: slice) -> NDArray[np.intp]:
@@ -126,17 +133,17 @@ def _taps(
 def _along(
     window: NDArray[np.float32], axis: int, old: int, new: int, part: slice, origin: int
 ) -> NDArray[np.float32]:
-    """Resample one axis of a (C, Y, X) window that begins at `origin` of it."""
+    """Resample one axis of a window that begins at `origin` of it."""
+    before = (slice(None),) * axis
     if old == new:
-        cut = slice(part.start - origin, part.stop - origin)
-        return window[:, cut] if axis == 1 else window[:, :, cut]
+        return window[(*before, slice(part.start - origin, part.stop - origin))]
     first, weights = _taps(old, new, part)
     total: NDArray[np.float32] | None = None
     for k in range(weights.shape[1]):
         # Pixels beyond the end have weight 0; the last one stands in for them.
         at = first + k - origin
         term = np.take(window, at, axis=axis, mode="clip")
-        term *= weights[:, k, None] if axis == 1 else weights[:, k]
+        term *= weights[:, k].reshape(-1, *(1,) * (window.ndim - axis - 1))
         total = term if total is None else np.add(total, term, out=total)
     assert total is not None
     return total

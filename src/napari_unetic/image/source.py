@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +55,14 @@ class Image:
         Where the image came from, for messages and provenance.
     notices : tuple of str
         Sentences the user should read (alpha dropped, not-a-number replaced, ...).
+    dimensions : {2, 3}
+        Whether it is worked on plane by plane, or as volumes of all its planes. A
+        "plane" is then a whole volume, and planes run over time alone.
 
     Raises
     ------
     UneticError
-        If the axes do not fit the data or an axis is empty.
+        If the axes do not fit the data, an axis is empty, or volumes have no Z.
     """
 
     data: ArrayLike
@@ -68,6 +71,7 @@ class Image:
     pixel_size: PixelSize = field(default_factory=PixelSize)
     name: str = "image"
     notices: tuple[str, ...] = ()
+    dimensions: Literal[2, 3] = 2
 
     def __post_init__(self) -> None:
         check_axes(self.axes, len(self.data.shape))
@@ -81,11 +85,26 @@ class Image:
                 f"Expected an image with pixels, got shape {tuple(self.data.shape)} "
                 f"({self.name}); choose another image."
             )
+        if self.dimensions == 3 and "Z" not in self.axes:
+            raise UneticError(
+                f"Expected an image with planes along Z, got the axes {self.axes} "
+                f"({self.name}); correct the axes, or work plane by plane."
+            )
 
     @property
     def shape_yx(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.data.shape[-2], self.data.shape[-1]
+
+    @property
+    def space_axes(self) -> str:
+        """The axes of a plane, ``YX``, or of a volume, ``ZYX``."""
+        return "ZYX"[-self.dimensions :]
+
+    @property
+    def space(self) -> tuple[int, ...]:
+        """The shape of a plane or of a volume."""
+        return tuple(self.data.shape[self.axes.index(a)] for a in self.space_axes)
 
     @property
     def n_channels(self) -> int:
@@ -95,7 +114,8 @@ class Image:
     @property
     def plane_axes(self) -> str:
         """The axes over which planes run: those of T and Z that there are."""
-        return "".join(letter for letter in self.axes if letter in "TZ")
+        over = "TZ" if self.dimensions == 2 else "T"
+        return "".join(letter for letter in self.axes if letter in over)
 
     @property
     def plane_shape(self) -> tuple[int, ...]:
@@ -110,10 +130,9 @@ class Image:
         self,
         plane: tuple[int, ...] = (),
         channels: tuple[int, ...] | None = None,
-        rows: slice = slice(None),
-        columns: slice = slice(None),
+        *window: slice,
     ) -> NDArray[Any]:
-        """Read a window of one plane.
+        """Read a window of one plane, or of one volume.
 
         Parameters
         ----------
@@ -121,26 +140,30 @@ class Image:
             Index along `plane_axes`.
         channels : tuple of int, optional
             Channels to take, all by default.
-        rows, columns : slice
-            The window.
+        *window : slice
+            One for each of `space_axes`; everything if there is none.
 
         Returns
         -------
-        ndarray of shape (C, Y, X)
+        ndarray of shape (C, Y, X), of volumes (C, Z, Y, X)
             The window in the image's own dtype.
         """
         at: dict[str, int | slice]
         at = dict(zip(self.plane_axes, plane, strict=True))
-        at |= {"Y": rows, "X": columns, "C": slice(None)}
+        parts = window or (slice(None),) * self.dimensions
+        at |= dict(zip(self.space_axes, parts, strict=True))
+        at["C"] = slice(None)
         if channels is not None:
             # No channel outside of these is read, whatever lies between.
             at["C"] = slice(min(channels), max(channels) + 1)
-        window: NDArray[Any] = np.asarray(self.data[tuple(at[a] for a in self.axes)])
+        pixels: NDArray[Any] = np.asarray(self.data[tuple(at[a] for a in self.axes)])
         if "C" not in self.axes:
-            window = window[np.newaxis]
-        if channels is None or len(channels) == window.shape[0] == 1:
-            return window
-        return window[[channel - min(channels) for channel in channels]]
+            pixels = pixels[np.newaxis]
+        elif self.dimensions == 3:
+            pixels = np.moveaxis(pixels, 1, 0)
+        if channels is None or len(channels) == pixels.shape[0] == 1:
+            return pixels
+        return pixels[[channel - min(channels) for channel in channels]]
 
 
 class _Rearranged:

@@ -108,50 +108,61 @@ def cover(
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One tile of a plane: a span of rows and a span of columns."""
+    """One tile of a plane or a volume: a span along each of its axes, X last."""
 
-    rows: Span
-    columns: Span
-
-    @property
-    def window(self) -> tuple[int, int]:
-        """Rows and columns of what the network gets."""
-        rows, columns = self.rows, self.columns
-        return (
-            rows.read_stop - rows.read_start,
-            columns.read_stop - columns.read_start,
-        )
+    spans: tuple[Span, ...]
 
     @property
-    def write(self) -> tuple[slice, slice]:
+    def window(self) -> tuple[int, ...]:
+        """Shape of what the network gets."""
+        return tuple(span.read_stop - span.read_start for span in self.spans)
+
+    @property
+    def write(self) -> tuple[slice, ...]:
         """Where the result goes in the plane."""
-        return (
-            slice(self.rows.start, self.rows.stop),
-            slice(self.columns.start, self.columns.stop),
-        )
+        return tuple(slice(span.start, span.stop) for span in self.spans)
 
     @property
-    def crop(self) -> tuple[slice, slice]:
+    def crop(self) -> tuple[slice, ...]:
         """Which part of the network's output that is."""
-        return tuple(  # type: ignore[return-value]
-            slice(s.offset, s.offset + s.stop - s.start)
-            for s in (self.rows, self.columns)
-        )
+        return tuple(slice(s.offset, s.offset + s.stop - s.start) for s in self.spans)
 
 
 def tiles(
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     tile: int,
-    rule: TileRule,
-    part: tuple[slice, slice] | None = None,
+    rules: tuple[TileRule, ...],
+    part: tuple[slice, ...] | None = None,
 ) -> Iterator[Tile]:
-    """Yield the tiles of a plane, or of a part of it, row by row."""
-    parts = (None, None) if part is None else part
-    rows, columns = (
-        cover(size, tile, rule, along) for size, along in zip(shape, parts, strict=True)
-    )
-    for row, column in product(rows, columns):
-        yield Tile(row, column)
+    """Yield the tiles of a plane or a volume, or of a part of it, the last axis first.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Pixels along each axis.
+    tile : int
+        Pixels a side that a tile should write.
+    rules : tuple of TileRule
+        What the network asks for along each axis.
+    part : tuple of slice, optional
+        Where pixels are wanted, with start and stop; everywhere if None.
+    """
+    for spans in product(*covers(shape, tile, rules, part)):
+        yield Tile(spans)
+
+
+def covers(
+    shape: tuple[int, ...],
+    tile: int,
+    rules: tuple[TileRule, ...],
+    part: tuple[slice, ...] | None = None,
+) -> list[list[Span]]:
+    """Cut each axis as `cover` does; the parameters are those of `tiles`."""
+    parts = part or (None,) * len(shape)
+    return [
+        cover(size, tile, rule, along)
+        for size, rule, along in zip(shape, rules, parts, strict=True)
+    ]
 
 
 def reflected(start: int, stop: int, size: int) -> NDArray[np.intp]:

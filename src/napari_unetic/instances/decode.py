@@ -6,7 +6,8 @@ the foreground around it, the nearest core first.
 
 from __future__ import annotations
 
-from itertools import cycle
+import math
+from itertools import cycle, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,14 +65,14 @@ def decode(
 
     Parameters
     ----------
-    maps : ndarray of shape (3, Y, X), float
+    maps : ndarray of shape (3, Y, X) or (3, Z, Y, X), float
         Foreground, contact and depth, each between 0 and 1.
     spec : DecodeSpec, optional
         Thresholds.
 
     Returns
     -------
-    ndarray of shape (Y, X), int32
+    ndarray of shape (Y, X) or (Z, Y, X), int32
         0 is background; objects are numbered from 1 by their first pixel, row by row.
 
     Notes
@@ -100,7 +101,7 @@ def decode(
 
 
 def _label(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int32], int]:
-    """Label components that are connected along rows and columns."""
+    """Label components that are connected along the axes."""
     labels = np.zeros(mask.shape, np.int32)
     n = ndimage.label(mask, output=labels)
     return labels, int(n)
@@ -121,27 +122,26 @@ def grow(cores: NDArray[np.int32], foreground: NDArray[np.bool_]) -> NDArray[np.
 
     Parameters
     ----------
-    cores : ndarray of shape (Y, X), int32
-    foreground : ndarray of shape (Y, X), bool
+    cores : ndarray of shape (Y, X) or (Z, Y, X), int32
+    foreground : ndarray of the same shape, bool
         Where labels may go; cores outside it are kept.
 
     Returns
     -------
-    ndarray of shape (Y, X), int32
+    ndarray of the same shape, int32
         Foreground not connected to a core stays 0.
 
     Notes
     -----
-    Rounds take turns between four and eight neighbours, so that fronts are octagons, a
-    fair stand-in for circles over the few pixels that there are to grow. Only pixels
+    Rounds take turns between the neighbours along the axes and all neighbours, so that
+    fronts are octagons, a fair stand-in for circles over the few pixels that there are
+    to grow; in volumes what is like them. Only pixels
     still without a label are looked at, which makes the cost that of the contacts.
     """
     padded = np.pad(cores, 1)
-    width = padded.shape[1]
     flat = padded.ravel()
     todo = np.flatnonzero(np.pad(foreground, 1).ravel() & (flat == 0))
-    straight = (-width, -1, 1, width)
-    diagonal = (-width - 1, -width + 1, width - 1, width + 1)
+    straight, diagonal = _steps(padded.shape)
     for diagonals_too in cycle((False, True)):
         best = np.zeros(todo.size, np.int32)
         for offset in straight + (diagonal if diagonals_too else ()):
@@ -151,7 +151,22 @@ def grow(cores: NDArray[np.int32], foreground: NDArray[np.bool_]) -> NDArray[np.
         todo = todo[~found]
         if todo.size == 0 or (diagonals_too and not found.any()):
             break
-    return flat.reshape(padded.shape)[1:-1, 1:-1].copy()
+    return flat.reshape(padded.shape)[(slice(1, -1),) * padded.ndim].copy()
+
+
+def _steps(shape: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return how far neighbours along the axes, and all others, are in flat order."""
+    strides = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    steps = [step for step in product((-1, 0, 1), repeat=len(shape)) if any(step)]
+    straight, diagonal = (
+        tuple(
+            sum(k * stride for k, stride in zip(step, strides, strict=True))
+            for step in steps
+            if (sum(map(abs, step)) == 1) is along
+        )
+        for along in (True, False)
+    )
+    return straight, diagonal
 
 
 def fill_holes(labels: NDArray[np.int32], largest_px: int) -> NDArray[np.int32]:
@@ -159,22 +174,21 @@ def fill_holes(labels: NDArray[np.int32], largest_px: int) -> NDArray[np.int32]:
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X), int32
+    labels : ndarray of shape (Y, X) or (Z, Y, X), int32
     largest_px : int
         Holes of more pixels stay open.
 
     Returns
     -------
-    ndarray of shape (Y, X), int32
+    ndarray of the same shape, int32
         A hole that touches the image's edge or two objects stays open.
     """
     if largest_px == 0:
         return labels
     holes, n_holes = _label(labels == 0)
-    edges = (holes[0], holes[-1], holes[:, 0], holes[:, -1])
     at_edge = np.zeros(n_holes + 2, np.bool_)
-    for edge in edges:
-        at_edge[edge] = True
+    for axis in range(holes.ndim):
+        at_edge[holes.take((0, -1), axis)] = True
     # Number 1 is almost always all the background there is, less the holes.
     at = np.flatnonzero(holes > at_edge[1])
     area = np.bincount(holes.ravel()[at], minlength=n_holes + 1)
@@ -182,10 +196,9 @@ def fill_holes(labels: NDArray[np.int32], largest_px: int) -> NDArray[np.int32]:
     at = at[small[holes.ravel()[at]]]
     if not at.size:
         return labels
-    width = labels.shape[1]
     flat, hole = labels.ravel(), holes.ravel()[at]
-    # No such pixel lies at the edge, so its four neighbours are in the image.
-    around = np.stack([flat[at + step] for step in (-width, -1, 1, width)])
+    # No such pixel lies at the edge, so its neighbours are in the image.
+    around = np.stack([flat[at + step] for step in _steps(labels.shape)[0]])
     highest = np.zeros(n_holes + 1, np.int32)
     lowest = np.full(n_holes + 1, np.iinfo(np.int32).max, np.int32)
     np.maximum.at(highest, hole, around.max(axis=0))

@@ -26,7 +26,9 @@ BRIDGE_IOU = 0.2
 _Numbers = NDArray[np.int64]
 
 
-def link(labels: NDArray[Any], axes: str) -> NDArray[np.int32]:
+def link(
+    labels: NDArray[Any], axes: str, *, is_planar: bool = True
+) -> NDArray[np.int32]:
     """Give objects of neighbouring planes and frames that overlap one number.
 
     Parameters
@@ -36,6 +38,9 @@ def link(labels: NDArray[Any], axes: str) -> NDArray[np.int32]:
         nothing.
     axes : str
         One letter a dimension: ``YX``, ``ZYX``, ``TYX`` or ``TZYX``.
+    is_planar : bool
+        Whether each object lies in one plane; else they go through the planes of a
+        frame already, and only frames are linked.
 
     Returns
     -------
@@ -54,11 +59,11 @@ def link(labels: NDArray[Any], axes: str) -> NDArray[np.int32]:
             f"Expected labels with axes YX, ZYX, TYX or TZYX to link, got {letters}; "
             "link each channel by itself."
         )
-    if letters == "YX":
+    if letters == "YX" or (letters == "ZYX" and not is_planar):
         linked = link_planes(labels[np.newaxis]).reshape(labels.shape)
     elif letters == "ZYX":
         linked = link_planes(labels, share=PLANE_SHARE)
-    elif letters == "TYX":
+    elif letters == "TYX" or not is_planar:
         linked = link_planes(labels, share=FRAME_SHARE)
     else:
         frames = np.zeros(labels.shape, np.int32)

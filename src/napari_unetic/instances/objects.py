@@ -31,9 +31,9 @@ def score_objects(
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X), integer
+    labels : ndarray of shape (Y, X) or (Z, Y, X), integer
         Objects 1 to n; 0 is background.
-    maps : ndarray of shape (3, Y, X), float
+    maps : ndarray of shape (3, Y, X) or (3, Z, Y, X), float
         Foreground, contact and depth that the objects were decoded from, each between
         0 and 1.
 

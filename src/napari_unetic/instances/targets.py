@@ -11,6 +11,9 @@ Three maps, each between 0 and 1:
 ``depth``
     0 outside, rising from an object's edge to 1 at its deepest pixel.
 
+In volumes objects meet above and below, too, and distances count planes as so many
+pixels apart as they are.
+
 References
 ----------
 The contact class is that of the three-class U-Net (Caicedo et al. 2019, Cytometry A 95,
@@ -22,12 +25,15 @@ beside one of the cell's own depth: Scherr et al. 2020, PLoS ONE 15(12), e024321
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from itertools import product
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy import ndimage
+
+Spacing: TypeAlias = tuple[float, ...]
 
 MAP_NAMES = ("foreground", "contact", "depth")
 
@@ -80,25 +86,34 @@ class TargetSpec(BaseModel):
 
 
 def _neighbours(padded: NDArray[np.int32]) -> Iterator[NDArray[np.int32]]:
-    """Yield the eight shifted views of an array that is padded by one pixel."""
-    rows, columns = padded.shape
-    for dy in range(3):
-        for dx in range(3):
-            if (dy, dx) != (1, 1):
-                yield padded[dy : rows - 2 + dy, dx : columns - 2 + dx]
+    """Yield the shifted views of an array that is padded by one pixel.
+
+    Eight of a plane, 26 of a volume.
+    """
+    for step in product(range(3), repeat=padded.ndim):
+        if step != (1,) * padded.ndim:
+            yield padded[
+                tuple(
+                    slice(k, n - 2 + k) for k, n in zip(step, padded.shape, strict=True)
+                )
+            ]
 
 
-def _grown(labels: NDArray[np.int32], radius: float) -> NDArray[np.int32]:
+def _grown(
+    labels: NDArray[np.int32], radius: float, spacing: Spacing
+) -> NDArray[np.int32]:
     """Return labels with the background within a distance given to the nearest."""
     if radius == 0:
         return labels
-    distance, nearest = ndimage.distance_transform_edt(labels == 0, return_indices=True)
+    distance, nearest = ndimage.distance_transform_edt(
+        labels == 0, spacing, return_indices=True
+    )
     grown: NDArray[np.int32] = np.where(distance <= radius, labels[tuple(nearest)], 0)
     return grown
 
 
 def _contacts(labels: NDArray[np.int32]) -> NDArray[np.bool_]:
-    """Pixels in whose 3 × 3 neighbourhood two objects meet."""
+    """Pixels among which and whose nearest neighbours two objects meet."""
     lowest_of_none = np.iinfo(np.int32).max
     highest = labels.copy()
     lowest = np.where(labels == 0, lowest_of_none, labels)
@@ -118,27 +133,31 @@ def _largest(
     return result
 
 
-def _distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
+def _distance(mask: NDArray[np.bool_], spacing: Spacing) -> NDArray[np.float32]:
     """Distance in pixels to the nearest pixel where `mask` is false."""
-    distance: NDArray[np.float32] = ndimage.distance_transform_edt(mask)
+    distance: NDArray[np.float32] = ndimage.distance_transform_edt(mask, spacing)
     return distance.astype(np.float32)
 
 
 def make_targets(
-    labels: NDArray[np.integer], spec: TargetSpec | None = None
+    labels: NDArray[np.integer],
+    spec: TargetSpec | None = None,
+    anisotropy: float = 1.0,
 ) -> NDArray[np.float32]:
     """Return the target maps of a label image.
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X) and dtype int
+    labels : ndarray of shape (Y, X) or (Z, Y, X) and dtype int
         0 is background.
     spec : TargetSpec, optional
         How far contacts reach.
+    anisotropy : float
+        How many pixels planes are apart.
 
     Returns
     -------
-    ndarray of shape (3, Y, X), float32
+    ndarray of shape (3, Y, X) or (3, Z, Y, X), float32
         Foreground, contact, depth; see the module.
 
     Notes
@@ -147,15 +166,16 @@ def make_targets(
     is cut by the edge is as deep there as its visible part allows.
     """
     spec = spec or TargetSpec()
+    spacing = (anisotropy, 1.0, 1.0)[-labels.ndim :]
     image = np.ascontiguousarray(labels, dtype=np.int32)
     maps = np.zeros((spec.n_maps, *image.shape), np.float32)
     if not image.any():
         return maps
     foreground = image > 0
     maps[0] = foreground
-    contacts = _contacts(_grown(image, spec.contact_gap_px / 2))
+    contacts = _contacts(_grown(image, spec.contact_gap_px / 2, spacing))
     if contacts.any():
-        away = _distance(~contacts)
+        away = _distance(~contacts, spacing)
         reach = np.clip(
             spec.contact_share * _largest(away, image), 1.0, spec.contact_reach_px
         )
@@ -165,7 +185,9 @@ def make_targets(
     for shifted in _neighbours(np.pad(image, 1, mode="edge")):
         interior &= shifted == image
     # An edge pixel is half a pixel deep; interior ones are counted from its centre.
-    depth = np.where(foreground, _distance(interior) + 0.5, 0).astype(np.float32)
+    depth = np.where(foreground, _distance(interior, spacing) + 0.5, 0).astype(
+        np.float32
+    )
     if interior.all():
         maps[2] = 1.0
     else:

@@ -19,7 +19,7 @@ from napari_unetic.image.source import as_image
 from napari_unetic.image.tiles import reflected, tiles
 from napari_unetic.maps.network import network_on, run_network
 from napari_unetic.provenance import processor_name
-from napari_unetic.samples import nuclei_sample
+from napari_unetic.samples import nuclei_sample, nuclei_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,9 @@ _SPREAD = 0.75, 1.3
 _AREA_DIAMETERS = 1.8
 """The check image: its side and the bounds of that, diameters of its nuclei, and area
 for each; in working diameters where it says so."""
+
+_VOLUME_DIAMETERS, _VOLUME_SIDES_PX, _VOLUME_PLANES = 6, (64, 192), 20
+"""The same for volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +154,14 @@ def compare(
 
     Parameters
     ----------
-    full, half : ndarray of shape (M, Y, X), float32
+    full, half : ndarray of shape (M, Y, X) or (M, Z, Y, X), float32
         From the network in float32 and in bfloat16.
     description : ModelDescription
         Of the model, with its thresholds.
     """
-    allowed = LARGEST_DIFFERENCE * np.ptp(full, axis=(1, 2), keepdims=True)
-    near = (np.abs(half - full) <= allowed).mean(axis=(1, 2))
+    of_a_map = tuple(range(1, full.ndim))
+    allowed = LARGEST_DIFFERENCE * np.ptp(full, axis=of_a_map, keepdims=True)
+    near = (np.abs(half - full) <= allowed).mean(axis=of_a_map)
     kind = description.kind
     n_matched, n_objects = kind.count_alike(
         kind.decode(full), kind.decode(half), IOU_WANTED
@@ -167,25 +171,31 @@ def compare(
 
 def _check_windows(
     description: ModelDescription,
-) -> tuple[NDArray[np.float32], tuple[slice, slice, slice]]:
+) -> tuple[NDArray[np.float32], tuple[slice, ...]]:
     """Return a scene as the network gets it, and where its pixels are in the maps."""
-    diameter = description.working_diameter_px
-    side = int(np.clip(_SIDE_DIAMETERS * diameter, *_SIDES_PX))
-    image, _ = nuclei_sample(
-        (side, side),
-        n_nuclei=max(8, round(side**2 / (_AREA_DIAMETERS * diameter**2))),
-        diameter=(_SPREAD[0] * diameter, _SPREAD[1] * diameter),
+    spec, pixels = description.network, _check_image(description)
+    pixels = description.normalisation.in_range(pixels)
+    source = as_image(pixels, description.axes)
+    fitted = fit_normalisation(source, 1, spec=description.normalisation)
+    tile = next(tiles(pixels.shape, max(pixels.shape), spec.tile_rules))
+    inside = (
+        reflected(span.read_start, span.read_stop, size)
+        for span, size in zip(tile.spans, pixels.shape, strict=True)
     )
-    image = description.normalisation.in_range(image)
-    fitted = fit_normalisation(as_image(image, "YX"), 1, spec=description.normalisation)
-    spec = description.network
-    tile = next(tiles((side, side), side, spec.tile_rule))
-    rows, columns = (
-        reflected(span.read_start, span.read_stop, side)
-        for span in (tile.rows, tile.columns)
-    )
-    window = fitted.apply(image[None].astype(np.float32))[:, rows[:, None], columns]
+    window = fitted.apply(pixels[np.ix_(*inside)][None].astype(np.float32))
     return np.repeat(window[None], spec.in_channels, axis=1), (slice(None), *tile.crop)
+
+
+def _check_image(description: ModelDescription) -> NDArray[np.uint16]:
+    """Return nuclei of about the working diameter."""
+    diameter = description.working_diameter_px
+    spread = _SPREAD[0] * diameter, _SPREAD[1] * diameter
+    if description.network.dimensions == 3:
+        side = int(np.clip(_VOLUME_DIAMETERS * diameter, *_VOLUME_SIDES_PX))
+        return nuclei_stack((_VOLUME_PLANES, side, side), diameter=spread)[0]
+    side = int(np.clip(_SIDE_DIAMETERS * diameter, *_SIDES_PX))
+    n_nuclei = max(8, round(side**2 / (_AREA_DIAMETERS * diameter**2)))
+    return nuclei_sample((side, side), n_nuclei=n_nuclei, diameter=spread)[0]
 
 
 def _key(description: ModelDescription, device: Device) -> str:

@@ -1,4 +1,8 @@
-"""Which planes and which part of them, and at which size the network sees them."""
+"""Which planes and which part of them, and at which size the network sees them.
+
+For a model that takes volumes a plane is a whole volume, and boxes and grids have three
+axes.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +24,8 @@ MAX_ZOOM = 50
 MARGIN_DIAMETERS = 2
 """Context around a region, in working diameters: the objects at its edge are whole."""
 
-Box: TypeAlias = tuple[slice, slice]
+Box: TypeAlias = tuple[slice, ...]
+"""A part of a plane or a volume: with start and stop along each axis, X last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,28 +37,34 @@ class Extent:
     planes : tuple of tuple of int
         Indices along the image's plane axes to do, in order.
     box : tuple of slice
-        Rows and columns of the image that maps are made of: all of it, or the region
-        with a margin of real pixels.
+        The part of each plane that maps are made of: all of it, or the region with a
+        margin of real pixels.
     zoom : float
-        Factor from the image's size to that which the network works at; the geometric
-        mean of both sides' where a model resizes all images to one size.
+        Factor from the image's size to that which the network works at, along Y and X;
+        the geometric mean of both where a model resizes all images to one size.
+    zoom_z : float
+        The same along Z; 1 for planes.
     grid : tuple of int
-        Rows and columns of the whole image at that size.
+        Shape of a whole plane at that size.
     map_box : tuple of slice
-        Rows and columns of `grid` that are computed: all that `box` is made of when
-        maps or labels are brought back to the image's size
-        (`napari_unetic.image.resample`).
+        The part of `grid` that is computed: all that `box` is made of when maps or
+        labels are brought back to the image's size (`napari_unetic.image.resample`).
+    margin : tuple of int
+        Pixels of the image around anything, along each axis, in which the objects at
+        its edge are whole.
     """
 
     planes: tuple[tuple[int, ...], ...]
     box: Box
     zoom: float
-    grid: tuple[int, int]
+    zoom_z: float
+    grid: tuple[int, ...]
     map_box: Box
+    margin: tuple[int, ...]
 
     @property
-    def map_shape(self) -> tuple[int, int]:
-        """Rows and columns of the maps of a plane."""
+    def map_shape(self) -> tuple[int, ...]:
+        """Shape of the maps of a plane."""
         return size_of(self.map_box)
 
     @property
@@ -75,7 +86,7 @@ def find_extent(
     Parameters
     ----------
     image : Image
-        What is segmented.
+        What is segmented, in planes or volumes as the model sees it.
     description : ModelDescription
         Of the model.
     settings : SegmentSettings
@@ -86,31 +97,56 @@ def find_extent(
     UneticError
         If one of them does not fit the image or the model.
     """
-    shape = image.shape_yx
-    zoom, grid = _scaled(shape, description, settings)
-    box = slice(0, shape[0]), slice(0, shape[1])
+    space, depth = image.space, image.space[:-2]
+    zoom, grid = _scaled(image.shape_yx, description, settings)
+    zoom_z = 1.0 if not depth else zoom * _flatness(image, description)
+    grid = *scaled_shape(depth, zoom_z), *grid
+    across = MARGIN_DIAMETERS * description.working_diameter_px / zoom
+    through = across * zoom / (zoom_z * (description.anisotropy or 1))
+    margin = tuple(map(math.ceil, (through, across, across)[-len(space) :]))
+    box = tuple(slice(0, size) for size in space)
     if settings.region is not None:
-        margin = MARGIN_DIAMETERS * description.working_diameter_px / zoom
-        box = settings.region.bounds(shape, math.ceil(margin))
-    rows, columns = (needed(grid[k], shape[k], box[k]) for k in range(2))
+        box = *box[:-2], *settings.region.bounds(image.shape_yx, margin[-1])
     return Extent(
         planes=_planes(image, settings.plane),
         box=box,
         zoom=zoom,
+        zoom_z=zoom_z,
         grid=grid,
-        map_box=(rows, columns),
+        map_box=needed_box(grid, space, box),
+        margin=margin,
     )
 
 
-def size_of(box: Box) -> tuple[int, int]:
-    """Return the rows and columns of a box."""
-    return box[0].stop - box[0].start, box[1].stop - box[1].start
+def _flatness(image: Image, description: ModelDescription) -> float:
+    """Return how much farther apart planes are than in the volumes of the training.
+
+    In pixels; 1 where that is unknown.
+    """
+    own, usual = image.pixel_size.anisotropy, description.anisotropy
+    return 1.0 if own is None or usual is None else own / usual
+
+
+def size_of(box: Box) -> tuple[int, ...]:
+    """Return the shape of a box."""
+    return tuple(part.stop - part.start for part in box)
+
+
+def needed_box(old: tuple[int, ...], new: tuple[int, ...], box: Box) -> Box:
+    """Return what a box of pixels after resampling is made of, in pixels before."""
+    return tuple(needed(*along) for along in zip(old, new, box, strict=True))
 
 
 def _planes(image: Image, plane: tuple[int, ...] | None) -> tuple[tuple[int, ...], ...]:
     """Return the planes to do."""
     if plane is None:
         return tuple(image.planes())
+    if image.dimensions == 3 and len(plane) != len(image.plane_axes):
+        wanted = "a frame along T" if image.plane_axes else "no plane"
+        raise UneticError(
+            f"Expected {wanted} of {image.name}, which is segmented in volumes of all "
+            f"its planes, got {_listed(plane)}; correct it, or take a model for planes."
+        )
     if len(plane) != len(image.plane_axes):
         wanted = " and ".join(image.plane_axes) or "no number, as it has one plane"
         raise UneticError(
@@ -130,7 +166,7 @@ def _planes(image: Image, plane: tuple[int, ...] | None) -> tuple[tuple[int, ...
 
 def _scaled(
     shape: tuple[int, int], description: ModelDescription, settings: SegmentSettings
-) -> tuple[float, tuple[int, int]]:
+) -> tuple[float, tuple[int, ...]]:
     """Return the factor to the size that the network works at, and that size."""
     side = description.resize_px
     if side is None:

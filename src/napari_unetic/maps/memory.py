@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import psutil
 
-from napari_unetic.image.tiles import cover
+from napari_unetic.image.tiles import covers
 
 if TYPE_CHECKING:
     from napari_unetic.networks.spec import NetworkSpec
 
 LARGEST_READ_PX = 1536**2
 LARGEST_BANDED_PX = 2304**2
+LARGEST_VOLUME_PX = 200**3
 """Larger tiles save little of the overlap (3072² would take a twentieth off at 8192²),
 hold more memory, and answer Stop later; where all layers run over the whole tile they
-are slower, too, since they leave the caches."""
+are slower, too, since they leave the caches. In volumes the overlap is larger."""
 
 SMALLEST_TILE_PX = 64
 """Below this nearly all that is computed is overlap."""
@@ -41,16 +43,17 @@ _DECODE_BYTES = 30
 
 
 LARGEST_WHOLE_PX = 16_000_000
-"""Planes of more pixels are decoded in bands."""
+"""Planes of more pixels are decoded in bands; volumes are not, in which the margin of a
+band would be as large as the band."""
 
 BAND_PX = 5_000_000
 """Pixels of a band, less what it shares with its neighbours: of a plane 8192 pixels
 wide it decodes an eighth more than its own rows."""
 
 
-def is_decoded_whole(n_pixels: int) -> bool:
-    """Whether a plane of so many pixels is decoded in one piece."""
-    return n_pixels <= LARGEST_WHOLE_PX
+def is_decoded_whole(n_pixels: int, dimensions: int = 2) -> bool:
+    """Whether a plane or a volume of so many pixels is decoded in one piece."""
+    return dimensions == 3 or n_pixels <= LARGEST_WHOLE_PX
 
 
 def free_on_host() -> int:
@@ -92,10 +95,10 @@ def network_bytes(
     if spec.kind == "unet++":
         # All nodes of a level wait for the last one, which takes them joined.
         held += 2 * spec.depth
-    skips, peak = 0.0, 0.0
+    skips, peak, fewer = 0.0, 0.0, 2**spec.dimensions
     for level, width in enumerate(spec.widths):
-        peak = max(peak, skips + held * width / 4**level)
-        skips += width / 4**level
+        peak = max(peak, skips + held * width / fewer**level)
+        skips += width / fewer**level
     values = spec.in_channels + peak / spec.stem**2
     return int(size * n_pixels * values * _SCRATCH)
 
@@ -114,22 +117,22 @@ def window_bytes(spec: NetworkSpec, n_pixels: int) -> int:
     return 4 * _FLOAT * spec.in_channels * n_pixels
 
 
-def decode_bytes(n_pixels: int) -> int:
+def decode_bytes(n_pixels: int, dimensions: int = 2) -> int:
     """Return about how many bytes decoding a plane takes besides its maps."""
-    if is_decoded_whole(n_pixels):
+    if is_decoded_whole(n_pixels, dimensions):
         return _DECODE_BYTES * n_pixels
     return _DECODE_BYTES * 2 * BAND_PX
 
 
 def largest_read(
-    grid: tuple[int, int], box: tuple[slice, slice], tile: int, spec: NetworkSpec
+    grid: tuple[int, ...], box: tuple[slice, ...], tile: int, spec: NetworkSpec
 ) -> int:
     """Return the pixels of the largest window that the network is given.
 
     Parameters
     ----------
     grid : tuple of int
-        Rows and columns of the whole plane as the network sees it.
+        Shape of the whole plane or volume as the network sees it.
     box : tuple of slice
         The part of it that is computed.
     tile : int
@@ -137,16 +140,15 @@ def largest_read(
     spec : NetworkSpec
         The network.
     """
-    rule, sides = spec.tile_rule, []
-    for size, part in zip(grid, box, strict=True):
-        spans = cover(size, tile, rule, part)
-        sides.append(max(span.read_stop - span.read_start for span in spans))
-    return sides[0] * sides[1]
+    return math.prod(
+        max(span.read_stop - span.read_start for span in spans)
+        for spans in covers(grid, tile, spec.tile_rules, box)
+    )
 
 
 def fitting_tile(
-    grid: tuple[int, int],
-    box: tuple[slice, slice],
+    grid: tuple[int, ...],
+    box: tuple[slice, ...],
     spec: NetworkSpec,
     free: int,
     wanted: int | None = None,
@@ -171,8 +173,9 @@ def fitting_tile(
     -------
     int
         In pixels: the largest for which no window has more than `LARGEST_READ_PX`
-        (`LARGEST_BANDED_PX`) and the network takes no more than `free`, if there is
-        one; all tiles of a plane are of about equal size. No larger than the box.
+        (`LARGEST_BANDED_PX`, `LARGEST_VOLUME_PX`) and the network takes no more than
+        `free`, if there is one; all tiles of a plane are of about equal size. No larger
+        than the box.
     """
     longest: int = max(
         part.stop - part.start // spec.stride * spec.stride for part in box
@@ -180,6 +183,8 @@ def fitting_tile(
     if wanted is not None:
         return _on_stride(min(wanted, longest), spec)
     largest = LARGEST_BANDED_PX if is_banded else LARGEST_READ_PX
+    if spec.dimensions == 3:
+        largest = LARGEST_VOLUME_PX
     cuts = max(1, longest // 2**12)
     while True:
         tile = _on_stride(max(SMALLEST_TILE_PX, -(-longest // cuts)), spec)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_unetic.model.folder import Model, folded
 from napari_unetic.networks.banded import can_be_banded, run_banded
+from napari_unetic.networks.network import memory_format
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +47,8 @@ def _folded_on(
     # A caller's default dtype may have made the parameters float64.
     copy = folded(network).to(torch.device(device), DTYPES[precision])
     # Convolutions of this size run faster with channels last on CPU and tensor cores.
-    moved: Network = copy.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    order = memory_format(network.spec.dimensions)
+    moved: Network = copy.to(memory_format=order)  # type: ignore[call-overload]
     return moved
 
 
@@ -67,7 +69,7 @@ def run_network(
     ----------
     network : Network
         As `network_on` returns it.
-    windows : ndarray of shape (B, C, Y, X), float32
+    windows : ndarray of shape (B, C, Y, X) or (B, C, Z, Y, X), float32
         Of a size that the network takes.
     device : Device
         Where the network is.
@@ -76,7 +78,7 @@ def run_network(
 
     Returns
     -------
-    ndarray of shape (B, M, Y', X'), float32
+    ndarray of shape (B, M, ...), float32
         Between 0 and 1.
 
     Notes
@@ -91,7 +93,8 @@ def run_network(
         if device.name == "cuda":
             # From pinned memory the copy needs no second one and no waiting for.
             x = x.pin_memory().to(device.torch, non_blocking=True)
-        x = x.to(device.torch, dtype, memory_format=torch.channels_last)
+        order = memory_format(network.spec.dimensions)
+        x = x.to(device.torch, dtype, memory_format=order)
         is_banded = runs_banded(network.spec, device)
         logits = run_banded(network, x) if is_banded else network(x)
         logits = logits.float()

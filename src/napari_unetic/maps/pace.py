@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -16,17 +17,17 @@ from napari_unetic.maps.precision import choose_precision
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_unetic.kinds import Kind
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.networks.device import Device
 
-_TRIAL_PX = 512
+_TRIAL_SIDES: Final[dict[int, tuple[int, ...]]] = {2: (512, 512), 3: (64, 64, 64)}
+"""Of the trial, by dimensions: as many pixels."""
+
 _TRIAL_RUNS = 3
 _OUT_OF_CACHE = 1.2
 """How much slower a pixel of a large tile is than one of the trial (measured)."""
 
-_TRIAL_DECODE_PX = 512
 _TRIAL_SPACING_PX = 24
 _TRIAL_RADIUS_PX = 13
 
@@ -37,7 +38,7 @@ class Work(NamedTuple):
     Parameters
     ----------
     kind : str
-        ``network``, or ``decode`` or ``decode classes``.
+        ``network``, or ``decode`` with what is decoded, where not objects of planes.
     weights_sha256 : str
         Of the network.
     device : str
@@ -59,9 +60,12 @@ DECODE: Final = Work("decode")
 """Maps to objects with scores; a megapixel of the finer one, maps or image."""
 
 
-def decode_work(kind: Kind) -> Work:
-    """Return what is paced where maps of a kind of model are decoded."""
-    return DECODE if kind.noun == "objects" else Work(f"decode {kind.noun}")
+def decode_work(description: ModelDescription) -> Work:
+    """Return what is paced where maps of a model are decoded."""
+    noun = description.kind.noun
+    if description.network.dimensions == 3:
+        return Work(f"decode {noun} of volumes")
+    return DECODE if noun == "objects" else Work(f"decode {noun}")
 
 
 def network_work(
@@ -140,19 +144,19 @@ def measure_pace(
     Takes some tenths of a second on a CPU, more where the device starts or a precision
     is checked for the first time: nothing for a thread that draws a window.
     """
-    if paces.of(decode_work(model.description.kind)) is None:
-        _try_decoding(model.description.kind, paces)
+    if paces.of(decode_work(model.description)) is None:
+        _try_decoding(model.description, paces)
     chosen = choose_precision(precision, model, device).name
     work = network_work(model.description, device, chosen)
     known = paces.of(work)
     if known is not None:
         return known
     network = network_on(model, device, chosen)
-    rule = model.description.network.tile_rule
-    tile = next(tiles((_TRIAL_PX, _TRIAL_PX), _TRIAL_PX, rule))
-    height, width = tile.window
-    shape = 1, model.description.network.in_channels, height, width
-    trial, megapixels = np.zeros(shape, np.float32), height * width / 1e6
+    spec = model.description.network
+    sides = _TRIAL_SIDES[spec.dimensions]
+    window = next(tiles(sides, max(sides), spec.tile_rules)).window
+    trial = np.zeros((1, spec.in_channels, *window), np.float32)
+    megapixels = math.prod(window) / 1e6
     # The first run also prepares kernels and memory, which a real run does once; of
     # the others the shortest counts, for other programs make a short one long.
     run_network(network, trial, device)
@@ -163,16 +167,17 @@ def measure_pace(
     return _OUT_OF_CACHE * seconds / megapixels
 
 
-def _try_decoding(kind: Kind, paces: Paces) -> None:
-    """Decode and score the maps of a field of discs that touch."""
-    spacing, side = _TRIAL_SPACING_PX, _TRIAL_DECODE_PX
-    offset = np.arange(side) % spacing - spacing // 2
-    cell = np.arange(side) // spacing
-    is_inside = offset[:, None] ** 2 + offset**2 <= _TRIAL_RADIUS_PX**2
-    number = cell[:, None] * (cell[-1] + 1) + cell + 1
+def _try_decoding(description: ModelDescription, paces: Paces) -> None:
+    """Decode and score the maps of a field of discs, or balls, that touch."""
+    spacing, sides = _TRIAL_SPACING_PX, _TRIAL_SIDES[description.network.dimensions]
+    at = np.indices(sides)
+    is_inside = ((at % spacing - spacing // 2) ** 2).sum(0) <= _TRIAL_RADIUS_PX**2
+    cells = tuple(-(-side // spacing) for side in sides)
+    number = np.ravel_multi_index(tuple(at // spacing), cells) + 1
+    kind = description.kind
     maps = kind.make_targets(np.where(is_inside, number, 0).astype(np.int32))
     seconds = _timed(lambda: kind.finish(maps))
-    paces.learn(decode_work(kind), side**2 / 1e6, seconds)
+    paces.learn(decode_work(description), math.prod(sides) / 1e6, seconds)
 
 
 def _timed(work: Callable[[], object]) -> float:

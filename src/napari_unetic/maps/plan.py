@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import check_channels
 from napari_unetic.image.source import ArrayLike, Image, as_image
-from napari_unetic.image.tiles import cover
+from napari_unetic.image.tiles import covers
 from napari_unetic.maps.beside import may_work_beside
 from napari_unetic.maps.extent import Extent, find_extent, size_of
 from napari_unetic.maps.memory import (
@@ -25,7 +25,7 @@ from napari_unetic.maps.memory import (
 from napari_unetic.maps.network import runs_banded
 from napari_unetic.maps.pace import PACES, decode_work, network_work
 from napari_unetic.maps.precision import expected_precision
-from napari_unetic.model.description import check_planar
+from napari_unetic.model.description import seen_by
 from napari_unetic.networks.device import Device, choose_device, free_on
 
 if TYPE_CHECKING:
@@ -54,10 +54,10 @@ class Plan(Extent):
 
     Parameters
     ----------
-    planes, box, zoom, grid, map_box
+    planes, box, zoom, zoom_z, grid, map_box, margin
         As of `Extent`.
     image : Image
-        With axes as understood.
+        With axes as understood, in planes or volumes as the model sees it.
     description : ModelDescription
         Of the model.
     settings : SegmentSettings
@@ -98,7 +98,7 @@ class Plan(Extent):
         (`napari_unetic.maps.pace.measure_pace`).
         """
         pace = PACES.of(network_work(self.description, self.device, self.precision))
-        decode = PACES.of(decode_work(self.description.kind))
+        decode = PACES.of(decode_work(self.description))
         if pace is None or decode is None:
             return None
         read, n_planes = self._read_megapixels(), len(self.planes)
@@ -107,28 +107,39 @@ class Plan(Extent):
             + decode * self.decode_megapixels
             + decode * MEASURE_PER_DECODE * math.prod(size_of(self.box)) / 1e6
         )
-        if self.grid != self.image.shape_yx:
+        if self.grid != self.image.space:
             a_plane += RESAMPLE_SECONDS * read * (1 + 1 / self.zoom**2)
-        fitted = min(2.0, n_planes * math.prod(self.image.shape_yx) / 1e6)
+        fitted = min(2.0, n_planes * math.prod(self.image.space) / 1e6)
         return n_planes * a_plane + fitted * FIT_SECONDS
+
+    @property
+    def is_decoded_whole(self) -> bool:
+        """Whether all maps of a plane are decoded in one piece, or in bands."""
+        return is_decoded_whole(self.n_decoded, self.image.dimensions)
 
     def _read_megapixels(self) -> float:
         """Megapixels of a plane that the network is given, overlap included."""
-        rule, spans = self.description.network.tile_rule, []
-        for size, part in zip(self.grid, self.map_box, strict=True):
-            spans.append(cover(size, self.tile, rule, part))
-        rows, columns = (sum(s.read_stop - s.read_start for s in a) for a in spans)
-        return rows * columns / 1e6
+        rules = self.description.network.tile_rules
+        return (
+            math.prod(
+                sum(span.read_stop - span.read_start for span in spans)
+                for spans in covers(self.grid, self.tile, rules, self.map_box)
+            )
+            / 1e6
+        )
 
     def text(self) -> str:
         """Return one line for people: axes, size, tiles, time, memory, device, why."""
         image, n_planes = self.image, math.prod(self.image.plane_shape)
         parts = [image.axes, " × ".join(f"{n:,}" for n in image.data.shape)]
-        height, width = size_of(self.box)
+        height, width = size_of(self.box)[-2:]
         if (height, width) != image.shape_yx:
             parts.append(f"{height:,} × {width:,} of it")
+        what = "planes" if image.dimensions == 2 else "volumes"
         if len(self.planes) != n_planes:
-            parts.append(f"{len(self.planes)} of {n_planes} planes")
+            parts.append(f"{len(self.planes)} of {n_planes} {what}")
+        elif image.dimensions == 3:
+            parts.append("as one volume" if n_planes == 1 else f"{n_planes} volumes")
         many = "s" if self.n_tiles > 1 else ""
         parts.append(f"{self.n_tiles:,} tile{many} of {self.tile:,}")
         if self.seconds is not None:
@@ -175,8 +186,7 @@ def plan_work(
     UneticError
         If something does not fit; the message says what to do.
     """
-    check_planar(description)
-    source = as_image(image, settings.axes)
+    source = seen_by(description, as_image(image, settings.axes))
     check_channels(
         source.n_channels,
         description.network.in_channels,
@@ -186,15 +196,17 @@ def plan_work(
     )
     extent = find_extent(source, description, settings)
     # Refuses settings that the kind of model does not know.
-    description.kind.moved(settings, extent.zoom)
+    description.kind.moved(settings, extent.zoom, extent.zoom_z)
     device = choose_device(settings.device)
     spec, grid, part = description.network, extent.grid, extent.map_box
     maps_bytes = spec.out_channels * math.prod(extent.map_shape) * _BYTES_PER_VALUE
     is_kept = len(extent.planes) * maps_bytes <= keep_maps_bytes
     labels = len(extent.planes) * math.prod(size_of(extent.box)) * _BYTES_PER_LABEL
     kept = labels + is_kept * len(extent.planes) * maps_bytes
+    is_whole = is_decoded_whole(extent.n_decoded, source.dimensions)
     if not is_kept:
-        kept += _passing_bytes(extent, maps_bytes, settings.tile or _USUAL_TILE_PX)
+        tile = settings.tile or _USUAL_TILE_PX
+        kept += _passing_bytes(extent, maps_bytes, tile, is_whole=is_whole)
     room = _room(device, kept, source.name)
     precision = expected_precision(settings.precision, description, device)
     how: _How = {"is_banded": runs_banded(spec, device), "precision": precision}
@@ -202,17 +214,18 @@ def plan_work(
     n_pixels = largest_read(grid, part, tile, spec)
     computing = network_bytes(spec, n_pixels, **how)
     on_host = window_bytes(spec, n_pixels) + computing * (device.name == "cpu")
-    rows, columns = (cover(grid[k], tile, spec.tile_rule, part[k]) for k in range(2))
-    is_whole = is_decoded_whole(extent.n_decoded)
-    n_decodings = len(extent.planes) * (1 if is_whole else len(rows))
+    cuts = [len(spans) for spans in covers(grid, tile, spec.tile_rules, part)]
+    n_decodings = len(extent.planes) * (1 if is_whole else cuts[0])
     is_beside = may_work_beside(device) and n_decodings > 1
-    both = on_host, decode_bytes(extent.n_decoded)
+    both = on_host, decode_bytes(extent.n_decoded, source.dimensions)
     return Plan(
         planes=extent.planes,
         box=extent.box,
         zoom=extent.zoom,
+        zoom_z=extent.zoom_z,
         grid=grid,
         map_box=part,
+        margin=extent.margin,
         image=source,
         description=description,
         settings=settings,
@@ -220,19 +233,21 @@ def plan_work(
         precision=precision,
         tile=tile,
         batch=_batch(device, room // computing),
-        n_tiles=len(extent.planes) * len(rows) * len(columns),
+        n_tiles=len(extent.planes) * math.prod(cuts),
         keeps_maps=is_kept,
         bytes=FIXED_BYTES + kept + (sum(both) if is_beside else max(both)),
     )
 
 
-def _passing_bytes(extent: Extent, maps_bytes: int, tile: int) -> int:
+def _passing_bytes(
+    extent: Extent, maps_bytes: int, tile: int, *, is_whole: bool
+) -> int:
     """Return the most bytes of maps that are there at a time where none are kept.
 
     Of a plane that is decoded in bands these are two rows of tiles, one of them being
-    decoded; of smaller ones a whole plane, and the next one.
+    decoded; of one that is decoded whole, a whole plane and the next one.
     """
-    if is_decoded_whole(extent.n_decoded):
+    if is_whole:
         return min(2, len(extent.planes)) * maps_bytes
     n_strips = max(1, extent.map_shape[0] // tile)
     return min(2, n_strips) * maps_bytes // n_strips

@@ -40,26 +40,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Strip:
-    """The maps of a row of tiles.
+    """The maps of a row of tiles: in volumes, of all at the same planes.
 
     Parameters
     ----------
-    maps : ndarray of shape (M, Y, X), float32
+    maps : ndarray of shape (M, ...), float32
         To be filled.
     origin : tuple of int
-        Row and column of the plane at which they begin.
+        Where in the plane they begin.
     """
 
     maps: NDArray[np.float32]
-    origin: tuple[int, int]
+    origin: tuple[int, ...]
 
     def put(self, tile: Tile, result: NDArray[np.float32]) -> None:
         """Fill in what the network has made of the window of a tile."""
-        down, across = (
+        inside = (
             slice(part.start - start, part.stop - start)
             for part, start in zip(tile.write, self.origin, strict=True)
         )
-        self.maps[:, down, across] = result[(slice(None), *tile.crop)]
+        self.maps[(slice(None), *inside)] = result[(slice(None), *tile.crop)]
 
 
 @dataclass(slots=True)
@@ -93,13 +93,17 @@ class Preparation:
     notices: list[str] = field(default_factory=list)
     _is_warm: bool = False
 
-    def maps_steps(self, plane: tuple[int, ...]) -> Steps[NDArray[np.float32]]:
+    def maps_steps(
+        self, plane: tuple[int, ...], into: NDArray[np.float32] | None = None
+    ) -> Steps[NDArray[np.float32]]:
         """Run the network over one plane.
 
         Parameters
         ----------
         plane : tuple of int
             One of the plan's planes.
+        into : ndarray of shape (M, *plan.map_shape), float32, optional
+            To be filled and returned; a new one if None.
 
         Yields
         ------
@@ -117,7 +121,7 @@ class Preparation:
         UneticError
             As `strips_steps`.
         """
-        maps = self.empty_maps()
+        maps = self.empty_maps() if into is None else into
         yield from self.strips_steps(plane, lambda strip: None, maps)
         return maps
 
@@ -141,7 +145,7 @@ class Preparation:
         deliver : callable
             Is given strip after strip, each of shape (M, rows, X'), float32: the maps
             of all columns of ``plan.map_box`` and its next rows, which stay as they
-            are from then on.
+            are from then on; of volumes those of the next planes.
         into : ndarray of shape (M, *plan.map_shape), float32, optional
             Filled with the maps; strips are views of it. Each has an array of its own
             if None.
@@ -164,34 +168,34 @@ class Preparation:
         is_threaded = len(groups) > 1 and may_work_beside(self.rung.device)
         with Beside(is_threaded=is_threaded) as beside:
             reader = WindowReader(view, beside)
-            strip = self._strip(groups[0][0].rows, into)
+            strip = self._strip(groups[0][0].spans[0], into)
             for group, following in zip(groups, [*groups[1:], []], strict=True):
                 yield from self._group_steps(reader, group, following, strip, done)
                 done += len(group)
-                if not following or following[0].rows != group[0].rows:
+                if not following or following[0].spans[0] != group[0].spans[0]:
                     deliver(strip.maps)
                     if following:
-                        strip = self._strip(following[0].rows, into)
+                        strip = self._strip(following[0].spans[0], into)
 
     def _strip(self, rows: Span, into: NDArray[np.float32] | None) -> Strip:
         """Return where the maps of a row of tiles go."""
-        down, across = self.plan.map_box
+        down, *beside = self.plan.map_box
         if into is not None:
             maps = into[:, rows.start - down.start : rows.stop - down.start]
         else:
             n_maps = self.plan.description.network.out_channels
-            size = n_maps, rows.stop - rows.start, self.plan.map_shape[1]
+            size = n_maps, rows.stop - rows.start, *self.plan.map_shape[1:]
             maps = np.empty(size, np.float32)
-        return Strip(maps, (rows.start, across.start))
+        return Strip(maps, (rows.start, *(part.start for part in beside)))
 
     def _groups(self) -> list[list[Tile]]:
         """Return the tiles that run together: of one row and size, as many as may."""
         plan, n = self.plan, self.rung.batch
         cuts = tiles(
-            plan.grid, plan.tile, plan.description.network.tile_rule, plan.map_box
+            plan.grid, plan.tile, plan.description.network.tile_rules, plan.map_box
         )
         groups = []
-        for _, row in groupby(cuts, key=lambda tile: tile.rows):
+        for _, row in groupby(cuts, key=lambda tile: tile.spans[0]):
             # What takes most comes first: too little memory is found out at once.
             largest_first = sorted(row, key=lambda tile: tile.window, reverse=n > 1)
             for _, alike in groupby(largest_first, key=lambda tile: tile.window):
@@ -230,11 +234,11 @@ class Preparation:
         if self.rung.tile >= self.plan.tile:
             n = self.rung.batch
             return [group[k : k + n] for k in range(0, len(group), n)]
-        rule = self.plan.description.network.tile_rule
+        rules = self.plan.description.network.tile_rules
         return [
             [piece]
             for tile in group
-            for piece in tiles(self.plan.grid, self.rung.tile, rule, tile.write)
+            for piece in tiles(self.plan.grid, self.rung.tile, rules, tile.write)
         ]
 
     def _run(
@@ -322,11 +326,13 @@ class Preparation:
             "weights_sha256": plan.description.weights_sha256,
             "source": plan.image.name,
             "axes": plan.image.axes,
+            "network_axes": plan.description.axes,
             "shape": list(plan.image.data.shape),
             "settings": plan.settings.changed(),
             "box": [[part.start, part.stop] for part in plan.box],
             "tile": self.rung.tile,
             "zoom": plan.zoom,
+            **({"zoom_z": plan.zoom_z} if plan.image.dimensions == 3 else {}),
             "normalisation": {
                 **fitted.spec.record(),
                 "offset": list(fitted.offset),

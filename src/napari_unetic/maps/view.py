@@ -1,7 +1,8 @@
-"""One plane as the network sees it: chosen channels, normalised, resampled."""
+"""A plane or volume as the network sees it: chosen channels, normalised, resampled."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,13 @@ from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import Normalisation, is_number
 from napari_unetic.image.resample import needed, resample
 from napari_unetic.image.tiles import Tile, reflected
+from napari_unetic.maps.extent import needed_box, size_of
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from napari_unetic.maps.beside import Beside
+    from napari_unetic.maps.extent import Box
     from napari_unetic.maps.plan import Plan
 
 _BAND_PX = 4_000_000
@@ -53,47 +56,50 @@ class PlaneView:
 
         Returns
         -------
-        ndarray of shape (C, Y, X), float32
+        ndarray of shape (C, ...), float32
             From ``read_start`` to ``read_stop`` of its spans.
         """
-        rows, columns = (
+        at = [
             reflected(span.read_start, span.read_stop, size)
-            for span, size in zip(
-                (tile.rows, tile.columns), self._plan.grid, strict=True
+            for span, size in zip(tile.spans, self._plan.grid, strict=True)
+        ]
+        starts = [int(index.min()) for index in at]
+        pixels = self._on_grid(
+            tuple(
+                slice(start, int(index.max()) + 1)
+                for index, start in zip(at, starts, strict=True)
             )
         )
-        top, left = int(rows.min()), int(columns.min())
-        pixels = self._on_grid(
-            slice(top, int(rows.max()) + 1), slice(left, int(columns.max()) + 1)
-        )
-        if pixels.shape[1:] == (rows.size, columns.size):
+        if pixels.shape[1:] == tuple(index.size for index in at):
             return pixels
-        return pixels[:, (rows - top)[:, None], columns - left]
+        inside = (index - start for index, start in zip(at, starts, strict=True))
+        taken: NDArray[np.float32] = pixels[np.ix_(np.arange(pixels.shape[0]), *inside)]
+        return taken
 
-    def _on_grid(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+    def _on_grid(self, box: Box) -> NDArray[np.float32]:
         """Read a window of the grid, of which no pixel lies outside the image."""
-        old, new = self._plan.image.shape_yx, self._plan.grid
+        old, new = self._plan.image.space, self._plan.grid
         if old == new:
-            return self._read(rows, columns)
-        across = needed(old[1], new[1], columns)
+            return self._read(box)
+        rows, beside = box[0], needed_box(old[1:], new[1:], box[1:])
         n_channels = self._plan.description.network.in_channels
-        a_row = n_channels * (across.stop - across.start) * old[0] / new[0]
+        a_row = n_channels * math.prod(size_of(beside)) * old[0] / new[0]
         step = max(1, int(_BAND_PX / a_row))
         bands = []
         for start in range(rows.start, rows.stop, step):
             band = slice(start, min(start + step, rows.stop))
-            down = needed(old[0], new[0], band)
-            origin = down.start, across.start
-            pixels = self._read(down, across)
-            bands.append(resample(pixels, old, new, (band, columns), origin))
+            read = needed(old[0], new[0], band), *beside
+            origin = tuple(part.start for part in read)
+            wanted = band, *box[1:]
+            bands.append(resample(self._read(read), old, new, wanted, origin))
         return bands[0] if len(bands) == 1 else np.concatenate(bands, axis=1)
 
-    def _read(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+    def _read(self, box: Box) -> NDArray[np.float32]:
         """Read a window of the image, normalised."""
         image, channel = self._plan.image, self._plan.settings.channel
         wanted = None if channel is None else (channel,)
         window = to_channels(
-            image.read(self._plane, wanted, rows, columns),
+            image.read(self._plane, wanted, *box),
             self._plan.description.network.in_channels,
             rgb=image.rgb,
         )
@@ -129,7 +135,7 @@ class WindowReader:
             self._expected = batch, self._beside.start(lambda: self._stack(batch))
 
     def read(self, batch: list[Tile]) -> NDArray[np.float32]:
-        """Return the windows of some tiles, of shape (B, C, Y, X), all of one size."""
+        """Return the windows of some tiles, of shape (B, C, ...), all of one size."""
         expected, self._expected = self._expected, None
         if expected is not None and expected[0] == batch:
             return expected[1].result()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -12,6 +13,9 @@ from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.kinds import ClassKind, Decoding, ObjectKind, Target, kind_of
 from napari_unetic.networks.spec import NetworkSpec
+
+if TYPE_CHECKING:
+    from napari_unetic.image.source import Image
 
 FORMAT: Final = "napari-unetic model"
 FORMAT_VERSION: Final = 1
@@ -97,6 +101,13 @@ class ModelDescription(BaseModel):
         description="Median diameter in pixels of objects in the images it is meant "
         "for; the working diameter if not given.",
     )
+    anisotropy: float | None = Field(
+        None,
+        gt=0,
+        title="Anisotropy",
+        description="Of a model for volumes: how many pixels the planes were apart "
+        "that the network saw; left out: unknown, or planes.",
+    )
     pixel_size_um: float | None = Field(
         None,
         gt=0,
@@ -115,11 +126,29 @@ class ModelDescription(BaseModel):
     @property
     def kind(self) -> ObjectKind | ClassKind:
         """What the maps stand for: objects or classes."""
-        return kind_of(self.target, self.decoding)
+        return kind_of(self.target, self.decoding, self.anisotropy)
+
+
+def seen_by(description: ModelDescription, image: Image) -> Image:
+    """Return an image as the network of a model is given it: in planes, or in volumes.
+
+    Raises
+    ------
+    ModelError
+        If the network takes volumes and the image has no planes along Z.
+    """
+    dimensions = description.network.dimensions
+    if dimensions == 3 and "Z" not in image.axes:
+        raise ModelError(
+            f"Expected an image with planes along Z for {description.name!r}, which "
+            f"takes volumes, got the axes {image.axes} ({image.name}); correct the "
+            "axes, or take a model for planes."
+        )
+    return replace(image, dimensions=dimensions)
 
 
 def check_planar(description: ModelDescription) -> None:
-    """Refuse a model for volumes where work goes plane by plane.
+    """Refuse a model for volumes where work goes plane by plane alone.
 
     Raises
     ------
@@ -129,7 +158,7 @@ def check_planar(description: ModelDescription) -> None:
     if description.network.dimensions != 2:
         raise ModelError(
             f"Expected a model for planes, got {description.name!r}, which takes "
-            "volumes; use it in Python (load_model(...).network), or choose another."
+            "volumes; choose another."
         )
 
 

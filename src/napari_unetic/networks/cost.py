@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from napari_unetic.networks.spec import NetworkSpec
 
 _TILE_PX = {2: 1024, 3: 128}
+"""A side of the tile, by dimensions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ class Cost:
     ----------
     n_parameters : int
         Weights and biases, those of norms counted.
-    receptive_field_px : int
-        The most pixels along each axis that an output pixel depends on.
+    receptive_field_px : tuple of int
+        The most pixels along each axis, Z first in volumes, that an output pixel
+        depends on.
     gflop_per_megapixel : float
         Billions of multiplications and additions in all convolutions, to one million
         pixels (voxels) of maps, computed in one tile of 1024 × 1024 pixels (128 × 128 ×
@@ -37,7 +40,7 @@ class Cost:
     """
 
     n_parameters: int
-    receptive_field_px: int
+    receptive_field_px: tuple[int, ...]
     gflop_per_megapixel: float
 
 
@@ -50,18 +53,17 @@ def cost(spec: NetworkSpec) -> Cost:
     spec : NetworkSpec
         The network.
     """
-    rule = spec.tile_rule
-    side = _TILE_PX[spec.dimensions]
-    side -= (side - rule.remainder) % rule.stride
+    rules, side = spec.tile_rules, _TILE_PX[spec.dimensions]
+    sides = [side - (side - rule.remainder) % rule.stride for rule in rules]
     with torch.device("meta"):
         network = build_network(spec).eval()
-        sides = [side + 2 * rule.context] * spec.dimensions
-        x = torch.empty(1, spec.in_channels, *sides)
+        read = [n + 2 * rule.context for n, rule in zip(sides, rules, strict=True)]
+        x = torch.empty(1, spec.in_channels, *read)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(x)
     flop = counter.get_total_flops()
     return Cost(
         n_parameters=n_parameters(network),
         receptive_field_px=receptive_field(spec),
-        gflop_per_megapixel=flop / side**spec.dimensions / 1e3,
+        gflop_per_megapixel=flop / math.prod(sides) / 1e3,
     )

@@ -1,9 +1,10 @@
 """Which pixels of the input an output pixel depends on, followed through a network.
 
 The rows (or columns, or planes) that something depends on are an interval, traced from
-the output back to the input. All axes are alike, so one is enough. Every layer of the
-family maps an interval to an interval, so the result is exact: no bound is rounded up
-on the way.
+the output back to the input. All axes are alike but for the stem, which leaves Z as it
+is, so the functions here are asked about an axis by the factor of its stem. Every layer
+of the family maps an interval to an interval, so the result is exact: no bound is
+rounded up on the way.
 """
 
 from __future__ import annotations
@@ -55,13 +56,15 @@ def _union(*intervals: Interval | None) -> Interval:
 
 
 @lru_cache(maxsize=64)
-def reach(spec: NetworkSpec) -> int:
+def reach(spec: NetworkSpec, stem: int) -> int:
     """Return the radius beyond which the input cannot change an output pixel.
 
     Parameters
     ----------
     spec : NetworkSpec
         The network.
+    stem : int
+        Factor of the stem along the axis.
 
     Returns
     -------
@@ -69,44 +72,51 @@ def reach(spec: NetworkSpec) -> int:
         In pixels of the input; the largest over all places that an output pixel can
         have on the grid of the coarsest level.
     """
-    places = [(pixel, *_looked_at(spec, pixel)) for pixel in range(spec.stride)]
+    stride = stem * 2**spec.depth
+    places = [(pixel, *_looked_at(spec, stem, pixel)) for pixel in range(stride)]
     return max(max(pixel - low, high - pixel) for pixel, low, high in places)
 
 
-def receptive_field(spec: NetworkSpec) -> int:
-    """Return the most pixels along an axis that an output pixel depends on."""
-    places = [_looked_at(spec, pixel) for pixel in range(spec.stride)]
-    return max(high - low + 1 for low, high in places)
+def receptive_field(spec: NetworkSpec) -> tuple[int, ...]:
+    """Return the most pixels along each axis that an output pixel depends on."""
+    fields = []
+    for stem in spec.stems:
+        pixels = range(stem * 2**spec.depth)
+        places = [_looked_at(spec, stem, pixel) for pixel in pixels]
+        fields.append(max(high - low + 1 for low, high in places))
+    return tuple(fields)
 
 
 @lru_cache(maxsize=64)
-def tile_rule(spec: NetworkSpec) -> TileRule:
-    """Return how an image must be cut so that tiles agree with the whole."""
+def tile_rule(spec: NetworkSpec, stem: int) -> TileRule:
+    """Return how an axis must be cut so that tiles agree with the whole.
+
+    The parameters are those of `reach`.
+    """
+    stride = stem * 2**spec.depth
     if spec.padding == "same":
-        halo = -(-reach(spec) // spec.stride) * spec.stride
-        return TileRule(stride=spec.stride, halo=halo, context=0, remainder=0)
+        halo = -(-reach(spec, stem) // stride) * stride
+        return TileRule(stride=stride, halo=halo, context=0, remainder=0)
     # A block of n convolutions at level k eats n * 2**k pixels a side.
-    eaten = [
-        spec.stem * spec.convolutions_at(k) * 2**k for k in range(len(spec.widths))
-    ]
+    eaten = [stem * spec.convolutions_at(k) * 2**k for k in range(len(spec.widths))]
     in_decoder = sum(eaten[:-1])
     return TileRule(
-        stride=spec.stride,
+        stride=stride,
         halo=0,
         context=in_decoder + sum(eaten),
-        remainder=-2 * in_decoder % spec.stride,
+        remainder=-2 * in_decoder % stride,
     )
 
 
-def _looked_at(spec: NetworkSpec, pixel: int) -> Interval:
+def _looked_at(spec: NetworkSpec, stem: int, pixel: int) -> Interval:
     """Return the pixels of the input that one of the output depends on."""
-    place = pixel // spec.stem
+    place = pixel // stem
     # The last convolution is 3 × 3 where a decoder of that source ends in one.
     head = int(spec.encoder != "blocks")
     needs = _DECODERS[spec.kind](spec, _grown((place, place), head))
     trace = _through_blocks if spec.encoder == "blocks" else _through_resnet
     low, high = trace(spec, needs)
-    return spec.stem * low, spec.stem * high + spec.stem - 1
+    return stem * low, stem * high + stem - 1
 
 
 def _of_unet(spec: NetworkSpec, interval: Interval) -> list[Interval]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -24,7 +26,7 @@ class Network(nn.Module):
 
     Notes
     -----
-    The input must have the size that ``spec.tile_rule`` asks for: multiples of the
+    The input must have the size that ``spec.tile_rules`` ask for: multiples of the
     stride with padding ``same``. The output is logits; what they mean is the business
     of the target kind.
 
@@ -76,15 +78,28 @@ class Network(nn.Module):
             As large as `x` with padding ``same``, else smaller by twice the context.
         """
         if self.spec.stem > 1:
-            x = functional.pixel_unshuffle(x, self.spec.stem)  # (B, 4C, Y/2, X/2)
+            x = _by_planes(functional.pixel_unshuffle, x, self.spec.stem)
         return self.maps_of(self.body(x))
 
     def maps_of(self, x: Tensor) -> Tensor:
         """Return the logits that the head makes of what `body` returns."""
         x = self.head(x)
         if self.spec.stem > 1:
-            x = functional.pixel_shuffle(x, self.spec.stem)
+            x = _by_planes(functional.pixel_shuffle, x, self.spec.stem)
         return x
+
+
+def _by_planes(change: Callable[[Tensor, int], Tensor], x: Tensor, by: int) -> Tensor:
+    """Trade resolution for channels, or back, in each plane: Z stays as it is."""
+    if x.ndim == 4:
+        return change(x, by)  # (B, 4C, Y/2, X/2)
+    planes = change(x.transpose(1, 2).flatten(0, 1), by)  # (BZ, 4C, Y/2, X/2)
+    return planes.reshape(x.shape[0], -1, *planes.shape[1:]).transpose(1, 2)
+
+
+def memory_format(dimensions: int) -> torch.memory_format:
+    """Return the order of values in memory in which convolutions run fastest."""
+    return torch.channels_last if dimensions == 2 else torch.channels_last_3d
 
 
 _WEIGHTED = nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d

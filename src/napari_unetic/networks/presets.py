@@ -202,6 +202,17 @@ _VARIANTS = (
 
 _VOLUMES = (
     Preset(
+        "unetic-3d",
+        NetworkSpec(
+            dimensions=3,
+            in_channels=1,
+            out_channels=3,
+            widths=(16, 32, 64),
+            stem=2,
+        ),
+        "napari-unetic, for volumes; planes are taken to be farther apart than pixels",
+    ),
+    Preset(
         "cicek2016",
         NetworkSpec(
             dimensions=3,

@@ -107,8 +107,9 @@ class NetworkSpec(BaseModel):
     stem: Literal[1, 2] = Field(
         1,
         title="Stem",
-        description="Factor of the space-to-depth stem; the maps are brought back by "
-        "a pixel shuffle. 1 for none.",
+        description="Factor of the space-to-depth stem along Y and X; the maps are "
+        "brought back by a pixel shuffle. 1 for none. In volumes planes are usually "
+        "farther apart than pixels, which it makes up for.",
     )
 
     @model_validator(mode="after")
@@ -163,19 +164,29 @@ class NetworkSpec(BaseModel):
         return len(self.widths) - (self.kind != "segnet")
 
     @property
+    def stems(self) -> tuple[int, ...]:
+        """Factor of the stem along each axis, Z first in volumes."""
+        return (1, self.stem, self.stem)[-self.dimensions :]
+
+    @property
     def stride(self) -> int:
-        """Pixels of the input to one pixel of the coarsest level."""
+        """Pixels of the input, along Y or X, to one pixel of the coarsest level."""
         return int(self.stem * 2**self.depth)
 
     @property
     def reach(self) -> int:
         """Radius in pixels beyond which the input cannot change an output pixel."""
-        return geometry.reach(self)
+        return geometry.reach(self, self.stem)
 
     @property
     def tile_rule(self) -> TileRule:
-        """How an image must be cut so that tiles agree with the whole."""
-        return geometry.tile_rule(self)
+        """How Y and X must be cut so that tiles agree with the whole."""
+        return geometry.tile_rule(self, self.stem)
+
+    @property
+    def tile_rules(self) -> tuple[TileRule, ...]:
+        """How each axis must be cut so that tiles agree with the whole."""
+        return tuple(geometry.tile_rule(self, stem) for stem in self.stems)
 
 
 def _no_choice(spec: NetworkSpec) -> set[str]:
@@ -194,8 +205,6 @@ def _no_choice(spec: NetworkSpec) -> set[str]:
         fields |= {"padding"}
     if spec.doubling == "before":
         fields |= {"block", "skip"}
-    if spec.dimensions == 3:
-        fields |= {"stem"}
     return fields
 
 

@@ -27,8 +27,6 @@ CLICK = np.array(
 )
 """The brush."""
 
-_TOUCHING = np.ones((3, 3), np.bool_)
-
 
 @dataclass(frozen=True, slots=True)
 class Cleaned:
@@ -54,8 +52,8 @@ def clean_labels(labels: NDArray[np.integer]) -> Cleaned:
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X), integer
-        0 is background.
+    labels : ndarray of shape (Y, X) or (Z, Y, X), integer
+        0 is background. Volumes have no clicks.
 
     Returns
     -------
@@ -81,7 +79,7 @@ def clean_labels(labels: NDArray[np.integer]) -> Cleaned:
 
 def _without_largest(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return the pieces of a mask but its largest; of equal ones the first stays."""
-    pieces, n = ndimage.label(mask, _TOUCHING)
+    pieces, n = ndimage.label(mask, np.ones((3,) * mask.ndim, np.bool_))
     if n == 1:
         return np.zeros_like(mask)
     largest = 1 + int(np.bincount(pieces.ravel())[1:].argmax())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -10,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
-from napari_unetic.image.resample import needed
-from napari_unetic.maps.extent import MARGIN_DIAMETERS
+from napari_unetic.maps.extent import needed_box, size_of
 from napari_unetic.predict.by_kind import assembly_of, decode_part
 from napari_unetic.steps import Step, Steps
 
 if TYPE_CHECKING:
-    from napari_unetic.predict.planes import Box
+    from napari_unetic.maps.extent import Box
     from napari_unetic.predict.result import KeptMaps, Segmentation
     from napari_unetic.settings import SegmentSettings
 
@@ -75,7 +73,7 @@ def decode_window(
     settings : SegmentSettings
         As for `decode_again_steps`; planes are not linked.
     plane : tuple of int
-        Index along the image's plane axes.
+        Index along T and Z, as far as the image has them.
     rows, columns : slice
         The window in pixels of the image, with start and stop.
 
@@ -96,25 +94,23 @@ def decode_window(
     that can differ from those of the whole image.
     """
     _check(kept, settings)
-    if plane not in kept.maps:
+    if not kept.has(plane):
         raise UneticError(
             f"Expected a plane of which maps are kept, got {plane}; segment it first."
         )
     plan = kept.plan
-    result = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.int32)
-    margin = math.ceil(
-        MARGIN_DIAMETERS * plan.description.working_diameter_px / plan.zoom
-    )
-    inner = _common((rows, columns), plan.box)
-    if inner is None:
-        return result
-    box = _widened(inner, margin, plan.box)
-    old, new = plan.grid, plan.image.shape_yx
-    down, across = (needed(old[k], new[k], box[k]) for k in range(2))
-    maps = kept.maps[plane][(slice(None), *_within((down, across), plan.map_box))]
-    found = decode_part(maps, plan, settings, box, (down, across))
-    result[_within(inner, (rows, columns))] = found[_within(inner, box)]
-    return result
+    plane, inside = kept.split(plane)
+    # Of a volume, the one plane of it that is wanted.
+    window = *(slice(at, at + 1) for at in inside), rows, columns
+    result = np.zeros(size_of(window), np.int32)
+    inner = _common(window, plan.box)
+    if inner is not None:
+        box = _widened(inner, plan.margin, plan.box)
+        map_box = needed_box(plan.grid, plan.image.space, box)
+        maps = kept.maps[plane][(slice(None), *_within(map_box, plan.map_box))]
+        found = decode_part(maps, plan, settings, box, map_box)
+        result[_within(inner, window)] = found[_within(inner, box)]
+    return result.reshape(result.shape[-2:])
 
 
 def _check(kept: KeptMaps, settings: SegmentSettings) -> None:
@@ -129,29 +125,24 @@ def _check(kept: KeptMaps, settings: SegmentSettings) -> None:
 
 def _common(first: Box, second: Box) -> Box | None:
     """Return what two boxes share, or None."""
-    rows, columns = (
+    common = tuple(
         slice(max(a.start, b.start), min(a.stop, b.stop))
         for a, b in zip(first, second, strict=True)
     )
-    is_empty = rows.start >= rows.stop or columns.start >= columns.stop
-    return None if is_empty else (rows, columns)
+    return None if any(part.start >= part.stop for part in common) else common
 
 
-def _widened(box: Box, margin: int, limits: Box) -> Box:
+def _widened(box: Box, margin: tuple[int, ...], limits: Box) -> Box:
     """Return a box with a margin, as far as the limits go."""
-    rows, columns = (
-        slice(
-            max(part.start - margin, limit.start), min(part.stop + margin, limit.stop)
-        )
-        for part, limit in zip(box, limits, strict=True)
+    return tuple(
+        slice(max(part.start - more, limit.start), min(part.stop + more, limit.stop))
+        for part, more, limit in zip(box, margin, limits, strict=True)
     )
-    return rows, columns
 
 
 def _within(box: Box, outer: Box) -> Box:
-    """Return a box as rows and columns of one that holds it."""
-    rows, columns = (
+    """Return a box in the pixels of one that holds it."""
+    return tuple(
         slice(part.start - whole.start, part.stop - whole.start)
         for part, whole in zip(box, outer, strict=True)
     )
-    return rows, columns

@@ -79,7 +79,8 @@ class Assembly(ABC):
     def _recorded_settings(self) -> dict[str, Any]:
         """Return the settings that differ from the defaults, and the thresholds."""
         plan = self._plan
-        decoding = plan.description.kind.moved(self._settings, plan.zoom)
+        kind = plan.description.kind
+        decoding = kind.moved(self._settings, plan.zoom, plan.zoom_z)
         return {**self._settings.changed(), "decoding": decoding.model_dump()}
 
 
@@ -141,17 +142,17 @@ class ObjectAssembly(Assembly):
             To go with the labels.
         """
         image = self._plan.image
-        axes, scores = image.plane_axes + "YX", np.concatenate(self._scores)
+        axes, scores = image.plane_axes + image.space_axes, np.concatenate(self._scores)
         labels = self.labels
         if self._settings.link and len(self._plan.planes) > 1:
-            linked = link(labels, axes)
+            linked = link(labels, axes, is_planar=image.dimensions == 2)
             scores = _joined(labels, linked, scores)
             labels = linked.astype(label_dtype(scores.size))
         return Segmentation(
             labels=labels,
             axes=axes,
             extent=self.extent,
-            full_shape=(*image.plane_shape, *image.shape_yx),
+            full_shape=(*image.plane_shape, *image.space),
             n_objects=scores.size,
             scores=scores,
             seconds=seconds,

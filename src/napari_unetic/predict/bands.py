@@ -1,5 +1,7 @@
 """Maps of a plane that come in by rows → its objects, band by band.
 
+What is said of rows goes for the planes of a volume, which is decoded in one band.
+
 A large plane is decoded in bands of rows, each as soon as its maps are there, and maps
 that no later band needs are let go: so memory holds a part of them at a time, and the
 network can go on meanwhile.
@@ -7,7 +9,6 @@ network can go on meanwhile.
 
 from __future__ import annotations
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,8 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.image.resample import needed
-from napari_unetic.maps.extent import MARGIN_DIAMETERS
-from napari_unetic.maps.memory import BAND_PX, is_decoded_whole
+from napari_unetic.maps.memory import BAND_PX
 from napari_unetic.predict.planes import Objects, decode_all, learn_pace, wanted
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class BandDecoder(ABC):
 
         Parameters
         ----------
-        maps : ndarray of shape (M, rows, X'), float32
+        maps : ndarray of shape (M, rows, ...), float32
             Rows of ``plan.map_box``, from where the last ones ended.
         """
         started = time.perf_counter()
@@ -86,7 +86,7 @@ class BandDecoder(ABC):
 
     def _on_maps(self, rows: slice) -> slice:
         """Return the rows of the maps that rows of the image are made of."""
-        return needed(self._plan.grid[0], self._plan.image.shape_yx[0], rows)
+        return needed(self._plan.grid[0], self._plan.image.space[0], rows)
 
 
 class PlaneDecoder(BandDecoder):
@@ -112,7 +112,7 @@ class PlaneDecoder(BandDecoder):
     """
 
     def __init__(self, plan: Plan, settings: SegmentSettings, put: Put):
-        super().__init__(plan, settings, _margin(plan))
+        super().__init__(plan, settings, plan.margin[0])
         self._put = put
 
     def _decode(self, band: slice) -> bool:
@@ -123,8 +123,9 @@ class PlaneDecoder(BandDecoder):
             on_maps = self._on_maps(window)
             if on_maps.stop > self._rows.stop:
                 return False
-            maps, box = self._rows.part(on_maps), (window, plan.box[1])
-            found = decode_all(maps, plan, settings, box, (on_maps, plan.map_box[1]))
+            maps, box = self._rows.part(on_maps), (window, *plan.box[1:])
+            map_box = on_maps, *plan.map_box[1:]
+            found = decode_all(maps, plan, settings, box, map_box)
             above, below = band.start - window.start, band.stop - window.start
             # Numbers follow the first pixels: those of the band are all in a row.
             first, end = (_highest(found.labels[:row]) for row in (above, below))
@@ -141,7 +142,7 @@ class PlaneDecoder(BandDecoder):
         self._reach = max(self._margin, math.ceil(_TO_SPARE * n_needed))
         # Nothing of the band's own lies above its first row.
         own = _numbered(found, first, end, above)
-        box = slice(band.start, window.stop), plan.box[1]
+        box = slice(band.start, window.stop), *plan.box[1:]
         top = plan.box[0].start
         rows = slice(band.start - top, window.stop - top)
         self._put(rows, wanted(own, plan, settings, box))
@@ -167,7 +168,7 @@ class MapRows:
         return self.stop - self._start
 
     def add(self, maps: NDArray[np.float32]) -> None:
-        """Take in the next rows, of shape (M, rows, X)."""
+        """Take in the next rows, of shape (M, rows, ...)."""
         self._parts.append(maps)
         self.stop += maps.shape[1]
 
@@ -195,19 +196,13 @@ class MapRows:
 def bands_of(plan: Plan) -> list[slice]:
     """Return the rows of the image that are decoded at a time."""
     rows = plan.box[0]
-    if is_decoded_whole(plan.n_decoded):
+    if plan.is_decoded_whole:
         return [rows]
     n_rows = max(1, BAND_PX * (rows.stop - rows.start) // plan.n_decoded)
     return [
         slice(start, min(start + n_rows, rows.stop))
         for start in range(rows.start, rows.stop, n_rows)
     ]
-
-
-def _margin(plan: Plan) -> int:
-    """Return the rows of the image that are read beyond a band."""
-    diameter = plan.description.working_diameter_px / plan.zoom
-    return math.ceil(MARGIN_DIAMETERS * diameter)
 
 
 def _highest(labels: NDArray[np.int32]) -> int:

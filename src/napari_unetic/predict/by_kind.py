@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_unetic.maps.extent import Box
     from napari_unetic.maps.plan import Plan
-    from napari_unetic.predict.planes import Box
     from napari_unetic.settings import SegmentSettings
 
 

@@ -17,8 +17,8 @@ from napari_unetic.semantic.decode import decode_classes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_unetic.maps.extent import Box
     from napari_unetic.maps.plan import Plan
-    from napari_unetic.predict.planes import Box
     from napari_unetic.predict.result import KeptMaps
     from napari_unetic.settings import SegmentSettings
 
@@ -37,33 +37,33 @@ def decode_class_box(
     box: Box,
     map_box: Box,
 ) -> NDArray[np.int32]:
-    """Return the classes of a part of a plane; background outside of a region.
+    """Return the classes of a part of a plane or volume; 0 outside of a region.
 
     Parameters
     ----------
-    maps : ndarray of shape (M, Y', X'), float32
+    maps : ndarray of shape (M, ...), float32
         Of `map_box`.
     plan : Plan
         Size of the image and of the maps of all of it.
     settings : SegmentSettings
         How to decode.
     box : tuple of slice
-        The part, as rows and columns of the image.
+        The part, in pixels of the image.
     map_box : tuple of slice
-        As rows and columns of the maps of the whole image: all that `box` is made of.
+        In pixels of the maps of the whole image: all that `box` is made of.
 
     Returns
     -------
-    ndarray of shape (Y, X), int32
+    ndarray of the shape of the box, int32
         At the size of the image, to which maps are brought first.
     """
-    shape = plan.image.shape_yx
+    shape = plan.image.space
     if plan.grid != shape:
         maps = resample(maps, plan.grid, shape, box, origin_of(map_box))
-    spec = class_kind(plan).moved(settings, plan.zoom)
+    spec = class_kind(plan).moved(settings, plan.zoom, plan.zoom_z)
     classes = decode_classes(maps, spec)
     if settings.region is not None:
-        classes[~settings.region.mask(*box)] = 0
+        classes[..., ~settings.region.mask(*box[-2:])] = 0
     return classes
 
 
@@ -74,8 +74,8 @@ class ClassDecoder(BandDecoder):
     ----------
     plan, settings
         As for `BandDecoder`.
-    into : ndarray of shape (Y, X), integers
-        Classes of ``plan.box``, to be filled.
+    into : ndarray of the shape of ``plan.box``, integers
+        Classes of it, to be filled.
 
     Notes
     -----
@@ -97,8 +97,8 @@ class ClassDecoder(BandDecoder):
             self._rows.part(on_maps),
             plan,
             self._settings,
-            (band, plan.box[1]),
-            (on_maps, plan.map_box[1]),
+            (band, *plan.box[1:]),
+            (on_maps, *plan.map_box[1:]),
         )
         return True
 
@@ -122,9 +122,9 @@ class ClassAssembly(Assembly):
         classes = class_kind(self._plan).target.classes
         return Segmentation(
             labels=self.labels,
-            axes=image.plane_axes + "YX",
+            axes=image.plane_axes + image.space_axes,
             extent=self.extent,
-            full_shape=(*image.plane_shape, *image.shape_yx),
+            full_shape=(*image.plane_shape, *image.space),
             n_objects=0,
             scores=np.zeros(0, np.float32),
             seconds=seconds,

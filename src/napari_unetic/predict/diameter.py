@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,9 +26,9 @@ from napari_unetic.image.source import Image, as_image
 from napari_unetic.instances.decode import decode
 from napari_unetic.instances.objects import score_objects
 from napari_unetic.maps import plan_work, prepare
-from napari_unetic.maps.extent import MARGIN_DIAMETERS, find_extent
+from napari_unetic.maps.extent import MARGIN_DIAMETERS, Box, find_extent
 from napari_unetic.maps.ladder import Rung
-from napari_unetic.model.description import object_kind
+from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.model.registry import load_model
 from napari_unetic.steps import Step, Steps, drain
 
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.settings import SegmentSettings
-
-Box: TypeAlias = tuple[slice, slice]
 
 SIDE_PX: Final = 256
 """Pixels a side of what the network is given in each run."""
@@ -156,6 +154,7 @@ def estimate_diameter_steps(
     loaded = load_model(model)
     description = loaded.description
     object_kind(description)
+    check_planar(description)
     usual = description.input_diameter_px or description.working_diameter_px
     chosen = settings.model_copy(update={"diameter": usual, "pixel_size": None})
     source = as_image(image, settings.axes)

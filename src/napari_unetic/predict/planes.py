@@ -1,10 +1,10 @@
-"""Maps of one plane → its objects, at the image's size and with their scores."""
+"""Maps of a plane or volume → its objects, at the image's size and with scores."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,9 @@ from napari_unetic.predict.result import origin_of
 
 if TYPE_CHECKING:
     from napari_unetic.image.region import Region
+    from napari_unetic.maps.extent import Box
     from napari_unetic.maps.plan import Plan
     from napari_unetic.settings import SegmentSettings
-
-Box: TypeAlias = tuple[slice, slice]
 
 _TELLING_MEGAPIXELS = 0.1
 """Of smaller planes the time is that of the calls, and says nothing of larger ones."""
@@ -29,11 +28,11 @@ _TELLING_MEGAPIXELS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Objects:
-    """Objects of one plane, or of a window of it.
+    """Objects of one plane or volume, or of a window of it.
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X), int32
+    labels : ndarray of shape (Y, X) or (Z, Y, X), int32
         Numbered from 1 by first pixel; 0 is background.
     scores : ndarray of shape (n,), float32
         Of objects 1 to n.
@@ -86,7 +85,7 @@ def decode_plane(
 def learn_pace(plan: Plan, seconds: float) -> None:
     """Take in how long decoding a plane of a plan took."""
     if plan.decode_megapixels >= _TELLING_MEGAPIXELS:
-        work = decode_work(plan.description.kind)
+        work = decode_work(plan.description)
         PACES.learn(work, plan.decode_megapixels, seconds)
 
 
@@ -97,20 +96,20 @@ def decode_box(
     box: Box,
     map_box: Box,
 ) -> Objects:
-    """Return the objects of a part of a plane.
+    """Return the objects of a part of a plane or a volume.
 
     Parameters
     ----------
-    maps : ndarray of shape (M, Y', X'), float32
+    maps : ndarray of shape (M, ...), float32
         Of `map_box`.
     plan : Plan
         Size of the image and of the maps of all of it.
     settings : SegmentSettings
         How to decode.
     box : tuple of slice
-        The part, as rows and columns of the image.
+        The part, in pixels of the image.
     map_box : tuple of slice
-        As rows and columns of the maps of the whole image: all that `box` is made of.
+        In pixels of the maps of the whole image: all that `box` is made of.
 
     Returns
     -------
@@ -136,7 +135,7 @@ def wanted(
     """
     kept = np.ones(objects.scores.size + 1, np.bool_)
     if settings.drop_border:
-        kept[_at_edge(objects.labels, box, plan.image.shape_yx)] = False
+        kept[_at_edge(objects.labels, box, plan.image.space)] = False
     if settings.region is not None:
         kept &= _in_region(objects.labels, settings.region, box, kept.size)
     return objects.only(kept)
@@ -155,9 +154,10 @@ def decode_all(
     magnified would be blocks, and the narrow contacts between objects would not survive
     maps made smaller. The parameters are those of `decode_box`.
     """
-    grid, shape, origin = plan.grid, plan.image.shape_yx, origin_of(map_box)
-    spec = object_kind(plan.description).moved(settings, plan.zoom)
-    if grid != shape and plan.zoom >= 1:
+    grid, shape, origin = plan.grid, plan.image.space, origin_of(map_box)
+    spec = object_kind(plan.description).moved(settings, plan.zoom, plan.zoom_z)
+    magnified = plan.zoom**2 * plan.zoom_z
+    if grid != shape and magnified >= 1:
         if settings.smallest is not None:
             spec = spec.model_copy(update={"smallest_px": 0})
         fine = decode(maps, spec)
@@ -169,32 +169,32 @@ def decode_all(
         return Objects(found, score_objects(fine, maps)[before[1:] - 1])
     if grid != shape:
         maps = resample(maps, grid, shape, box, origin)
-        spec = _magnified(spec, plan.zoom)
+        spec = _scaled(spec, 1 / magnified)
     if settings.smallest is not None:
         spec = spec.model_copy(update={"smallest_px": settings.smallest})
     found = decode(maps, spec)
     return Objects(found, score_objects(found, maps))
 
 
-def _magnified(spec: DecodeSpec, zoom: float) -> DecodeSpec:
-    """Return areas at the network's size as areas at the image's."""
-    areas = {
-        "smallest_px": round(spec.smallest_px / zoom**2),
-        "largest_hole_px": round(spec.largest_hole_px / zoom**2),
+def _scaled(spec: DecodeSpec, factor: float) -> DecodeSpec:
+    """Return thresholds with so many times the pixels."""
+    sizes = {
+        "smallest_px": round(spec.smallest_px * factor),
+        "largest_hole_px": round(spec.largest_hole_px * factor),
     }
-    return spec.model_copy(update=areas)
+    return spec.model_copy(update=sizes)
 
 
 def _at_edge(
-    labels: NDArray[np.int32], box: Box, shape: tuple[int, int]
+    labels: NDArray[np.int32], box: Box, shape: tuple[int, ...]
 ) -> NDArray[np.int32]:
     """Return the numbers along those edges of a box that are edges of the image."""
     edges = [np.zeros(0, np.int32)]
-    for part, size, along in zip(box, shape, (labels, labels.T), strict=True):
+    for axis, (part, size) in enumerate(zip(box, shape, strict=True)):
         if part.start == 0:
-            edges.append(along[0])
+            edges.append(labels.take(0, axis).ravel())
         if part.stop == size:
-            edges.append(along[-1])
+            edges.append(labels.take(-1, axis).ravel())
     return np.unique(np.concatenate(edges))
 
 
@@ -202,6 +202,6 @@ def _in_region(
     labels: NDArray[np.int32], region: Region, box: Box, n: int
 ) -> NDArray[np.bool_]:
     """Return which of `n` numbers have at least half their area in a region."""
-    inside = np.bincount(labels[region.mask(*box)], minlength=n)
+    inside = np.bincount(labels[..., region.mask(*box[-2:])].ravel(), minlength=n)
     area = np.bincount(labels.ravel(), minlength=n)
     return 2 * inside >= area

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_unetic.axes import PixelSize
+from napari_unetic.axes import PixelSize, canonical
 from napari_unetic.image.resample import resample
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class KeptMaps:
     plan : Plan
         What was done, with the settings of the first decoding.
     maps : mapping of tuple of int to ndarray of shape (M, Y', X'), float32
-        For each plane, at the size that the network works at.
+        For each plane, at the size that the network works at; or (M, Z', Y', X') for
+        each volume.
     provenance : dict
         Of the maps: model, normalisation, device, versions, without the settings.
     notices : tuple of str
@@ -46,30 +47,40 @@ class KeptMaps:
     @property
     def axes(self) -> str:
         """Axes of `full`."""
-        return self.plan.image.plane_axes + "CYX"
+        image = self.plan.image
+        return canonical(image.plane_axes + image.space_axes + "C")
+
+    def has(self, plane: tuple[int, ...]) -> bool:
+        """Whether there are maps of a plane: an index along T and Z, as there are."""
+        return self.split(plane)[0] in self.maps
+
+    def split(self, plane: tuple[int, ...]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return which of `maps` a plane along T and Z is in, and where in there."""
+        n = len(self.plan.image.plane_axes)
+        return plane[:n], plane[n:]
 
     def full(self) -> NDArray[np.float32]:
         """Return the maps at the image's size, 0 where none were made.
 
         Returns
         -------
-        ndarray of plane axes and (M, Y, X), float32
+        ndarray of `axes`, float32
             Between 0 and 1: foreground, contact and depth, or probabilities of
             classes.
         """
         plan = self.plan
-        shape = plan.image.shape_yx
+        space = plan.image.space
         n_maps = plan.description.network.out_channels
-        result = np.zeros((*plan.image.plane_shape, n_maps, *shape), np.float32)
+        result = np.zeros((*plan.image.plane_shape, n_maps, *space), np.float32)
         for plane, maps in self.maps.items():
-            part = resample(maps, plan.grid, shape, plan.box, origin_of(plan.map_box))
-            result[plane][:, plan.box[0], plan.box[1]] = part
-        return result
+            part = resample(maps, plan.grid, space, plan.box, origin_of(plan.map_box))
+            result[plane][(slice(None), *plan.box)] = part
+        return np.moveaxis(result, len(plan.image.plane_axes), -3)
 
 
-def origin_of(box: tuple[slice, slice]) -> tuple[int, int]:
-    """Return the row and column at which a box begins."""
-    return box[0].start, box[1].start
+def origin_of(box: tuple[slice, ...]) -> tuple[int, ...]:
+    """Return where a box begins."""
+    return tuple(part.start for part in box)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +91,8 @@ class Segmentation:
     ----------
     labels : ndarray of plane axes and (Y, X), uint16 or uint32
         0 is background. They cover `extent`. Objects of different planes have
-        different numbers, unless planes were linked. With `classes`, numbers of these.
+        different numbers, unless planes were linked; those of a model for volumes go
+        through the planes of one. With `classes`, numbers of these.
     axes : str
         Axes of the labels.
     extent : tuple of slice

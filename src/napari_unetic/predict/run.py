@@ -64,8 +64,8 @@ def segment(
     channel : int, optional
         The channel to segment, from 0, where there are several.
     plane : int or sequence of int, optional
-        The one plane to segment, from 0: an index along T, along Z, or along both. All
-        planes if None; the labels of others are 0.
+        The one plane to segment, from 0: an index along T, along Z, or along both; with
+        a model for volumes along T alone. All planes if None; labels of others are 0.
     region : Region, str or sequence, optional
         The part of the image to segment, in pixels: a box ``y0, x0, y1, x1``, polygons
         as ``[[[y, x], ...], ...]``, or either as a text. Objects with at least half
@@ -88,7 +88,8 @@ def segment(
     drop_border : bool
         Drop objects that touch the edge of the image.
     link : bool
-        Give objects of neighbouring planes that overlap one number.
+        Give objects of neighbouring planes that overlap one number; those of models for
+        volumes go through the planes anyway, and frames are linked.
     device : {"auto", "cpu", "cuda", "mps"}
         Where the network runs.
     precision : {"auto", "float32", "bfloat16"}
@@ -186,11 +187,14 @@ def segment_steps(
     kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
     with Beside(is_threaded=may_work_beside(plan.device)) as beside:
         for n_done, plane in enumerate(plan.planes, start=1):
-            decoder = assembly.decoder(plane)
+            deliver = partial(_decode_beside, beside, assembly.decoder(plane))
             if plan.keeps_maps:
                 kept[plane] = work.empty_maps()
-            deliver = partial(_decode_beside, beside, decoder)
-            yield from work.strips_steps(plane, deliver, kept.get(plane))
+            if plan.is_decoded_whole:
+                # In one array from the start, which no strips need be copied into.
+                deliver((yield from work.maps_steps(plane, kept.get(plane))))
+            else:
+                yield from work.strips_steps(plane, deliver, kept.get(plane))
             done = plan.n_tiles * n_done / len(plan.planes)
             yield Step(done, plan.n_tiles, "decoding")
         beside.wait()

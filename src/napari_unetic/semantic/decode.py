@@ -33,14 +33,14 @@ def decode_classes(
 
     Parameters
     ----------
-    maps : ndarray of shape (M, Y, X), float
+    maps : ndarray of shape (M, Y, X) or (M, Z, Y, X), float
         The probability of class 1 alone, or of every class, the background first.
     spec : ClassDecodeSpec, optional
         The threshold t.
 
     Returns
     -------
-    ndarray of shape (Y, X), int32
+    ndarray of shape (Y, X) or (Z, Y, X), int32
         0 is background. Of several classes k the one with the largest p(k) beside the
         background counts where (1 - t) p(k) > t p(0): at t = .5 where it is the most
         probable of all; with one class that is the same as p(1) > t.

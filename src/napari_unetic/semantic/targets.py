@@ -167,18 +167,18 @@ def make_class_targets(
 
     Parameters
     ----------
-    classes : ndarray of shape (Y, X), integers
+    classes : ndarray of shape (Y, X) or (Z, Y, X), integers
         Class of each pixel, from 0.
     target : SemanticTargetSpec
         Which classes there are.
 
     Returns
     -------
-    ndarray of shape (M, Y, X), float32
+    ndarray of shape (M, ...), float32
         One-hot: 1 in the map of the pixel's class, 0 in the others; with a single map
         that of class 1.
     """
     first = len(target.classes) - target.n_maps
-    numbers = np.arange(first, len(target.classes))
-    maps: NDArray[np.float32] = (classes == numbers[:, None, None]).astype(np.float32)
+    numbers = np.arange(first, len(target.classes)).reshape(-1, *(1,) * classes.ndim)
+    maps: NDArray[np.float32] = (classes == numbers).astype(np.float32)
     return maps

@@ -3,7 +3,8 @@
 Geometry (flips, quarter turns, free rotation, zoom, elastic deformation) acts on both;
 intensity (gain, offset, gamma, blur, uneven light, noise, saturation, inversion, JPEG,
 tints of colour) on the image alone, after normalisation, where 0 is background and 1
-the brightest objects.
+the brightest objects. What happens to a plane happens to all planes of a volume alike,
+which is drawn from some planes on and may be turned upside down besides.
 """
 
 from __future__ import annotations
@@ -74,18 +75,22 @@ class Window:
         Row and column in the source of each pixel of the patch.
     is_exact : bool
         Whether they are whole numbers, so that nothing needs interpolation.
+    planes : ndarray of shape (Z,), int, or None
+        Which planes of a volume; None for a plane.
     """
 
     coordinates: NDArray[np.float32]
     is_exact: bool
+    planes: NDArray[np.intp] | None = None
 
 
 def draw_window(
-    shape: tuple[int, int],
+    shape: tuple[int, ...],
     size: int,
     rng: np.random.Generator,
     shares: Augmentation,
     *,
+    n_planes: int = 1,
     centre: NDArray[np.intp] | None = None,
 ) -> Window:
     """Draw a patch of an image.
@@ -93,13 +98,15 @@ def draw_window(
     Parameters
     ----------
     shape : tuple of int
-        Rows and columns of the source.
+        Of the source: (planes,) rows and columns.
     size : int
         Pixels a side of the patch.
     rng : numpy.random.Generator
         All randomness comes from it.
     shares : Augmentation
         How often to turn, flip, zoom and bend.
+    n_planes : int
+        Planes of the patch, where the source is a volume.
     centre : ndarray of shape (2,), int, optional
         Row and column to have in the middle, as far as the patch stays inside; any
         place if None.
@@ -131,13 +138,25 @@ def draw_window(
     wanted = (None, None) if centre is None else centre.tolist()
     middle = [
         _draw_centre(n, size / zoom, rng) if at is None else _inside(at, n, size / zoom)
-        for n, at in zip(shape, wanted, strict=True)
+        for n, at in zip(shape[-2:], wanted, strict=True)
     ]
     if not is_free:
         # On whole pixels: the grid's own centre lies between two of them if even.
         middle = [np.floor(c) + (size - 1) / 2 % 1 for c in middle]
     coordinates = moved + np.asarray(middle, np.float32)[:, None, None]
-    return Window(coordinates.astype(np.float32), not is_free)
+    planes = None
+    if len(shape) == 3:
+        planes = _draw_planes(shape[0], n_planes, rng, may_flip=shares.flip)
+    return Window(coordinates.astype(np.float32), not is_free, planes)
+
+
+def _draw_planes(
+    n: int, size: int, rng: np.random.Generator, *, may_flip: bool
+) -> NDArray[np.intp]:
+    """Draw neighbouring planes out of `n`; in half of the cases upside down."""
+    start = -(size - n) // 2 if n <= size else int(rng.integers(n - size + 1))
+    planes = reflect(np.arange(start, start + size), n)
+    return planes[::-1] if may_flip and rng.random() < 0.5 else planes
 
 
 def _turn(angle: float) -> NDArray[np.float64]:
@@ -171,11 +190,11 @@ def _bend(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
 def take(
     array: NDArray[np.generic], window: Window, *, order: int
 ) -> NDArray[np.float32]:
-    """Return the patch of one plane.
+    """Return the patch of one plane or volume.
 
     Parameters
     ----------
-    array : ndarray of shape (Y, X)
+    array : ndarray of shape (Y, X) or (Z, Y, X)
         The source; beyond its edge it is reflected.
     window : Window
         Which pixels.
@@ -188,6 +207,9 @@ def take(
         Exact windows copy pixels, whatever `order`.
     """
     at = window.coordinates
+    if window.planes is not None:
+        whole = Window(at, window.is_exact)
+        return np.stack([take(array[z], whole, order=order) for z in window.planes])
     if window.is_exact:
         rows, columns = (
             reflect(np.rint(c).astype(np.intp), n)
@@ -216,7 +238,7 @@ def vary_intensity(
 
     Parameters
     ----------
-    image : ndarray of shape (C, Y, X), float32
+    image : ndarray of shape (C, Y, X) or (C, Z, Y, X), float32
         Normalised.
     rng : numpy.random.Generator
         All randomness comes from it.
@@ -225,7 +247,7 @@ def vary_intensity(
 
     Returns
     -------
-    ndarray of shape (C, Y, X), float32
+    ndarray of the same shape, float32
     """
     result = image
     if rng.random() < shares.invert:
@@ -237,10 +259,10 @@ def vary_intensity(
         power = float(np.exp(rng.uniform(-0.5, 0.5)))
         result = np.sign(result) * np.abs(result) ** np.float32(power)
     if rng.random() < shares.light:
-        result = result * _light(image.shape[1:], rng)
+        result = result * _light(image.shape[-2:], rng)
     if rng.random() < shares.blur:
         sigma = rng.uniform(0.3, 1.5)
-        result = ndimage.gaussian_filter(result, (0, sigma, sigma))
+        result = ndimage.gaussian_filter(result, sigma, axes=(-2, -1))
     if rng.random() < shares.gain:
         result = result * rng.uniform(0.6, 1.5) + rng.uniform(-0.1, 0.1)
     if rng.random() < shares.noise:
@@ -250,7 +272,9 @@ def vary_intensity(
         result = _saturated(result, rng.uniform(0.85, 1))
     if rng.random() < shares.jpeg:
         quality = int(rng.integers(30, 96))
-        result = np.stack([_jpeg(channel, quality) for channel in result])
+        planes = result.reshape(-1, *result.shape[-2:])
+        read = np.stack([_jpeg(plane, quality) for plane in planes])
+        result = read.reshape(result.shape)
     return np.asarray(result, np.float32)
 
 
@@ -291,7 +315,7 @@ def _saturated(image: NDArray[np.float32], share: float) -> NDArray[np.float32]:
 
 
 def _jpeg(channel: NDArray[np.floating], quality: int) -> NDArray[np.float32]:
-    """Return a channel as it comes out of a JPEG file."""
+    """Return a plane of a channel as it comes out of a JPEG file."""
     low, high = float(channel.min()), float(channel.max())
     if high <= low:
         return channel.astype(np.float32)
@@ -320,6 +344,6 @@ def blank(shape: tuple[int, ...], rng: np.random.Generator) -> NDArray[np.float3
     noise = rng.standard_normal(shape, dtype=np.float32)
     grain = rng.uniform(0, 2)
     if grain > 0.4:
-        noise = ndimage.gaussian_filter(noise, (0, grain, grain))
+        noise = ndimage.gaussian_filter(noise, grain, axes=(-2, -1))
     noise /= max(float(noise.std()), 1e-6)
     return noise * np.float32(rng.uniform(0, 0.3)) + np.float32(rng.uniform(0, 0.8))

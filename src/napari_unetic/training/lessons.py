@@ -111,20 +111,20 @@ class Lesson(ABC):
 
         Parameters
         ----------
-        truth : ndarray of shape (Y, X), int32
+        truth : ndarray of shape (Y, X) or (Z, Y, X), int32
             Labels or classes.
-        weights : ndarray of shape (Y, X), float32, or None
+        weights : ndarray of the same shape, float32, or None
             From `sample_weights`.
 
         Returns
         -------
-        targets : ndarray of shape (M, Y, X), float32
-        weights : ndarray of shape (M, Y, X) or (1, Y, X), float32
+        targets : ndarray of shape (M, ...), float32
+        weights : ndarray of shape (M, ...) or (1, ...), float32
         """
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Tensor, weights: Tensor) -> Loss:
-        """Return the loss of a batch, each of shape (B, M, Y, X); weights also of 1."""
+        """Return the loss of a batch, each of shape (B, M, ...); weights also of 1."""
 
     @abstractmethod
     def numbered(self, truth: NDArray[np.integer]) -> NDArray[np.integer]:
@@ -266,7 +266,7 @@ class ClassLesson(Lesson):
         """Return Ronneberger's weights of borders, where they are asked for.
 
         Objects are those of the labels; with several classes, connected pieces of what
-        is not background.
+        is not background. In volumes gaps are those within each plane.
         """
         if not self.settings.border_weight:
             return None
@@ -302,7 +302,9 @@ class ClassLesson(Lesson):
 
     def numbered(self, truth: NDArray[np.integer]) -> NDArray[np.integer]:
         """Return the connected pieces of what is not background."""
-        pieces: NDArray[np.int32] = ndimage.label(truth > 0, np.ones((3, 3)))[0]
+        pieces: NDArray[np.int32] = ndimage.label(
+            truth > 0, np.ones((3,) * truth.ndim)
+        )[0]
         return pieces
 
     def objective(self, scores: AnyScores) -> float:
@@ -427,12 +429,12 @@ def pixel_weights(
 
     Parameters
     ----------
-    labels : ndarray of shape (Y, X), int32
-    targets : ndarray of shape (3, Y, X), float32
+    labels : ndarray of shape (Y, X) or (Z, Y, X), int32
+    targets : ndarray of shape (3, ...), float32
 
     Returns
     -------
-    ndarray of shape (3, Y, X), float32
+    ndarray of the targets' shape, float32
         Foreground: 1, more in small objects (an object counts as one, whatever its
         area) and where objects touch. Contact: 1 on objects and contacts, five times
         that at a contact, little elsewhere. Depth: 1 on objects, little elsewhere.

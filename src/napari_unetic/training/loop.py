@@ -15,6 +15,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.model.folder import Model
 from napari_unetic.networks.build import build_network
 from napari_unetic.networks.device import Device, has_native_bfloat16
+from napari_unetic.networks.network import memory_format
 from napari_unetic.steps import Step, Steps
 from napari_unetic.training.checkpoint import (
     load_checkpoint,
@@ -100,7 +101,8 @@ class Loop:
         network.load_state_dict(under(tensors, "network."))
         average.load_state_dict(under(tensors, "average."))
         for moved in (network, average):
-            moved.to(device.torch, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            order = memory_format(spec.dimensions)
+            moved.to(device.torch, memory_format=order)  # type: ignore[call-overload]
         settings = run.plan.settings
         set_training(network, settings)
         average.eval()
@@ -246,9 +248,8 @@ class Loop:
 
     def _train_on(self, batch: Batch, at: Moment) -> Loss:
         to = self.device.torch
-        images = torch.from_numpy(batch.images).to(
-            to, memory_format=torch.channels_last
-        )
+        order = memory_format(self.network.spec.dimensions)
+        images = torch.from_numpy(batch.images).to(to, memory_format=order)
         targets = torch.from_numpy(batch.targets).to(to)
         weights = torch.from_numpy(batch.weights).to(to)
         if batch.n_rehearsed:

@@ -115,7 +115,7 @@ def set_training(network: Network, settings: TrainSettings) -> None:
     network.train()
     if settings.norms == "keep":
         for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
+            if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
                 module.eval()
 
 

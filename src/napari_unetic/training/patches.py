@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import threading
@@ -18,6 +19,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.resample import resample, resample_labels
+from napari_unetic.model.description import seen_by
 from napari_unetic.pairs.cleaning import clean_labels
 from napari_unetic.training import augment
 from napari_unetic.training.lessons import lesson_of
@@ -30,20 +32,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One plane with its labels, ready to cut patches from.
+    """One plane or volume with its labels, ready to cut patches from.
 
     Parameters
     ----------
-    image : ndarray of shape (C, Y, X), float16
+    image : ndarray of shape (C, Y, X) or (C, Z, Y, X), float16
         Normalised; half precision, for training sets are kept in memory.
-    labels : ndarray of shape (Y, X), uint16 or int32
+    labels : ndarray of shape (Y, X) or (Z, Y, X), uint16 or int32
         Numbers of objects, or of classes.
-    reviewed : ndarray of shape (Y, X), bool, or None
+    reviewed : ndarray of the labels' shape, bool, or None
         Where the labels can be trusted; None means everywhere.
     centres : ndarray of shape (n, 2), int, or None
         Row and column of pixels to draw patches around; None means everywhere.
-    weights : ndarray of shape (Y, X), float16, or None
+    weights : ndarray of the labels' shape, float16, or None
         How much pixels count beside what the patch itself tells; None means 1.
+    anisotropy : float, optional
+        How many pixels the planes of a volume are apart, where that is known.
     """
 
     image: NDArray[np.float16]
@@ -51,6 +55,7 @@ class Sample:
     reviewed: NDArray[np.bool_] | None = None
     centres: NDArray[np.intp] | None = None
     weights: NDArray[np.float16] | None = None
+    anisotropy: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,10 @@ class Batch:
 
     Parameters
     ----------
-    images : ndarray of shape (B, C, Y, X), float32
-    targets : ndarray of shape (B, M, Y', X'), float32
+    images : ndarray of shape (B, C, Y, X) or (B, C, Z, Y, X), float32
+    targets : ndarray of shape (B, M, Y', X') or (B, M, Z', Y', X'), float32
         Y' and X' are what the network returns for Y and X.
-    weights : ndarray of the same shape, or (B, 1, Y', X'), float32
+    weights : ndarray of the same shape, or of one map, float32
     n_rehearsed : int
         The last so many patches are generated, and have no targets of their own.
     """
@@ -76,7 +81,7 @@ class Batch:
 def load_samples(
     pair: Pair, description: ModelDescription, settings: TrainSettings | None = None
 ) -> list[Sample]:
-    """Return the planes of a pair as the network of a model sees them.
+    """Return the planes or volumes of a pair as the network of a model sees them.
 
     Parameters
     ----------
@@ -90,9 +95,10 @@ def load_samples(
     Raises
     ------
     UneticError
-        If the pair cannot be read or its channels do not fit.
+        If the pair cannot be read, or its axes or channels do not fit.
     """
     image, labels = description.kind.read(pair)
+    image = seen_by(description, image)
     reviewed = pair.reviewed(labels.shape)
     n_channels = description.network.in_channels
     normalisation = fit_normalisation(image, n_channels, spec=description.normalisation)
@@ -118,6 +124,7 @@ def load_samples(
                 _small(numbers),
                 area,
                 weights=None if weights is None else weights[plane],
+                anisotropy=image.pixel_size.anisotropy,
             )
         )
     return samples
@@ -161,10 +168,17 @@ class PatchSource(Dataset[Batch]):
         self.samples = samples
         self.lesson = lesson_of(description, settings)
         self.n_channels = description.network.in_channels
-        rule = description.network.tile_rule
-        self.context = rule.context
-        self.patch_px = description.resize_px or settings.patch_px
-        self.patch_px += (rule.remainder - self.patch_px) % rule.stride
+        rules = description.network.tile_rules
+        sides: tuple[int, ...] = (description.resize_px or settings.patch_px,) * 2
+        if len(rules) == 3:
+            # No more planes than there are, which would be the same ones mirrored.
+            deepest = max(sample.labels.shape[0] for sample in samples)
+            sides = min(settings.patch_planes, deepest), *sides
+        self.context = tuple(rule.context for rule in rules)
+        self.patch = tuple(
+            side + (rule.remainder - side) % rule.stride
+            for side, rule in zip(sides, rules, strict=True)
+        )
         self.settings = settings
         # Large images hold more to learn, but crowded small ones must not drown.
         sizes = np.sqrt([s.labels.size for s in samples])
@@ -179,7 +193,7 @@ class PatchSource(Dataset[Batch]):
     def steps_per_epoch(self) -> int:
         """Steps whose patches have as many pixels as all training images."""
         pixels = sum(sample.labels.size for sample in self.samples)
-        return max(1, round(pixels / (self.settings.batch * self.patch_px**2)))
+        return max(1, round(pixels / (self.settings.batch * math.prod(self.patch))))
 
     def __getitem__(self, step: int) -> Batch:
         """Return the batch of a step."""
@@ -193,13 +207,15 @@ class PatchSource(Dataset[Batch]):
         self, step: int, k: int
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
         rng = np.random.default_rng((self.settings.seed, step, k))
-        size = self.patch_px + 2 * self.context
+        size = tuple(
+            side + 2 * more for side, more in zip(self.patch, self.context, strict=True)
+        )
         shares = self.settings.augmentation
         weighed: NDArray[np.float32] | None = None
         is_rehearsed = k >= self.settings.batch - self.n_rehearsed
         if rng.random() < shares.blank:
-            image = augment.blank((self.n_channels, size, size), rng)
-            labels = np.zeros((size, size), np.int32)
+            image = augment.blank((self.n_channels, *size), rng)
+            labels = np.zeros(size, np.int32)
             reviewed = None
         else:
             if is_rehearsed:
@@ -211,7 +227,7 @@ class PatchSource(Dataset[Batch]):
             if sample.centres is not None:
                 wanted = sample.centres[rng.integers(len(sample.centres))]
             window = augment.draw_window(
-                (shape[0], shape[1]), size, rng, shares, centre=wanted
+                shape, size[-1], rng, shares, n_planes=size[0], centre=wanted
             )
             image = np.stack([augment.take(c, window, order=1) for c in sample.image])
             labels = augment.take(sample.labels, window, order=0).astype(np.int32)
@@ -221,13 +237,16 @@ class PatchSource(Dataset[Batch]):
             if reviewed is not None:
                 reviewed = augment.take(reviewed, window, order=0) > 0
             image = augment.vary_intensity(image, rng, shares)
-        inner = slice(self.context, self.context + self.patch_px)
-        labels = np.ascontiguousarray(labels[inner, inner])
+        inner = tuple(
+            slice(more, more + side)
+            for side, more in zip(self.patch, self.context, strict=True)
+        )
+        labels = np.ascontiguousarray(labels[inner])
         if weighed is not None:
-            weighed = weighed[inner, inner]
+            weighed = weighed[inner]
         targets, weights = self.lesson.teach(labels, weighed)
         if reviewed is not None:
-            weights *= reviewed[inner, inner]
+            weights *= reviewed[inner]
         return image, targets, weights
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from napari_unetic.image.writing import write_png
 from napari_unetic.training.patches import PatchSource, load_samples
-from napari_unetic.training.record import describe
+from napari_unetic.training.record import describe, sized
+from napari_unetic.training.settings import usual_of
 
 if TYPE_CHECKING:
     from napari_unetic.model.folder import Model
@@ -35,13 +36,15 @@ def preview_strip(source: PatchSource, n_steps: int = 2) -> NDArray[np.uint8]:
     -------
     ndarray of shape (Y, X, 3), uint8
         In pairs of rows: the image, cut at 0 and 1; and the targets, depth as green,
-        contact as red, foreground as blue, or classes in the colours of the legend.
+        contact as red, foreground as blue, or classes in the colours of the legend. Of
+        volumes the plane in the middle.
     """
     cells = []
     for step in range(n_steps):
         batch = source[step]
         margin = (batch.images.shape[-1] - batch.targets.shape[-1]) // 2
-        for image, maps in zip(batch.images, batch.targets, strict=True):
+        pairs = zip(_planes(batch.images), _planes(batch.targets), strict=True)
+        for image, maps in pairs:
             inner = image[:, margin : margin + maps.shape[1], :][
                 ..., margin : margin + maps.shape[2]
             ]
@@ -58,6 +61,11 @@ def preview_strip(source: PatchSource, n_steps: int = 2) -> NDArray[np.uint8]:
     strip = np.concatenate(rows)
     result: NDArray[np.uint8] = np.rint(255 * np.clip(strip, 0, 1)).astype(np.uint8)
     return result
+
+
+def _planes(patches: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return patches, of volumes the planes in their middle."""
+    return patches if patches.ndim == 4 else patches[:, :, patches.shape[2] // 2]
 
 
 def write_preview(
@@ -80,5 +88,8 @@ def write_preview(
         What the training starts from.
     """
     description = describe(base, settings, "preview")
+    settings = usual_of(settings, description.network.dimensions)
     samples = [s for pair in pairs for s in load_samples(pair, description, settings)]
+    if base is None:
+        description = sized(description, samples, settings)
     write_png(path, preview_strip(PatchSource(samples, description, settings)))

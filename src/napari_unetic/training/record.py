@@ -7,16 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.normalise import DivisionSpec, NormalisationSpec
 from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.targets import TargetSpec
-from napari_unetic.model.description import (
-    ModelDescription,
-    TrainingRecord,
-    check_planar,
-)
+from napari_unetic.model.description import ModelDescription, TrainingRecord
 from napari_unetic.model.folder import Model, save_model
 from napari_unetic.networks.presets import preset
 from napari_unetic.provenance import software_versions
@@ -39,12 +36,22 @@ def describe(
 ) -> ModelDescription:
     """Describe the model to be, as far as it is known before the pairs are read."""
     if base is not None:
-        check_planar(base.description)
         refuse_given(settings, base)
         return base.description.model_copy(
             update={"name": name, "training": None, "scores": {}, "weights_sha256": ""}
         )
-    chosen = preset(settings.preset)
+    chosen = preset(settings.preset, dimensions=None)
+    dimensions = chosen.spec.dimensions
+    if dimensions == 3 and settings.resize_px is not None:
+        raise UneticError(
+            f"Expected no size to resize to for {chosen.name!r}, which takes volumes, "
+            f"got {settings.resize_px}; leave it out."
+        )
+    if dimensions == 2 and settings.anisotropy is not None:
+        raise UneticError(
+            "Expected an anisotropy only for a network for volumes, got one for "
+            f"{chosen.name!r}; leave it out."
+        )
     normalisation = settings.normalisation or "percentile"
     target: TargetSpec | SemanticTargetSpec
     target = TargetSpec(contact_gap_px=settings.contact_gap_px)
@@ -77,6 +84,7 @@ def describe(
     description = ModelDescription(
         name=name,
         network=network,
+        axes="YX" if dimensions == 2 else "ZYX",
         channels=names.get(n, tuple(f"channel {k}" for k in range(n))),
         normalisation=_NORMALISATIONS[normalisation],
         target=target,
@@ -96,8 +104,8 @@ def refuse_given(settings: TrainSettings, base: Model) -> None:
     UneticError
         If one of them is given, or the loss does not fit.
     """
-    decided = "classes", "normalisation", "resize_px", "channels", "contact_gap_px"
-    for name in decided:
+    decided = ("classes", "normalisation", "resize_px", "channels", "contact_gap_px")
+    for name in (*decided, "anisotropy"):
         if getattr(settings, name):
             said = name.removesuffix("_px").replace("_", " ")
             raise UneticError(
@@ -108,18 +116,37 @@ def refuse_given(settings: TrainSettings, base: Model) -> None:
     lesson_of(base.description, settings)
 
 
-def median_diameter(samples: Sequence[Sample], lesson: Lesson) -> float:
-    """Median over all objects of the diameter of a disc of the same area, in pixels.
-
-    Of classes, connected pieces count as objects.
+def sized(
+    description: ModelDescription, samples: Sequence[Sample], settings: TrainSettings
+) -> ModelDescription:
+    """Return a description that says how large objects are, and how far planes apart.
 
     Raises
     ------
     UneticError
         If there is no object.
     """
-    planes = (lesson.numbered(sample.labels) for sample in samples)
-    areas = [np.bincount(plane.ravel())[1:] for plane in planes]
+    lesson = lesson_of(description, settings)
+    update: dict[str, Any] = {"working_diameter_px": median_diameter(samples, lesson)}
+    if description.network.dimensions == 3:
+        known = [s.anisotropy for s in samples if s.anisotropy is not None]
+        found = round(float(np.median(known)), 3) if known else None
+        update["anisotropy"] = settings.anisotropy or found
+    return description.model_copy(update=update)
+
+
+def median_diameter(samples: Sequence[Sample], lesson: Lesson) -> float:
+    """Median over all objects of the diameter of a disc of the same area, in pixels.
+
+    Of classes, connected pieces count as objects. In volumes the area is that of an
+    object's largest section, so that the diameter is one that can be seen in a plane.
+
+    Raises
+    ------
+    UneticError
+        If there is no object.
+    """
+    areas = [_areas(lesson.numbered(sample.labels)) for sample in samples]
     found = np.concatenate(areas)
     found = found[found > 0]
     if found.size == 0:
@@ -127,6 +154,15 @@ def median_diameter(samples: Sequence[Sample], lesson: Lesson) -> float:
             "Expected objects in the training labels, got none; check the labels."
         )
     return round(float(np.median(np.sqrt(4 * found / np.pi))), 2)
+
+
+def _areas(labels: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Return the area of each object, in volumes that of its largest section."""
+    n = int(labels.max(initial=0)) + 1
+    found = np.zeros(n, np.int64)
+    for plane in labels.reshape(-1, *labels.shape[-2:]):
+        np.maximum(found, np.bincount(plane.ravel(), minlength=n), out=found)
+    return found[1:]
 
 
 def save_run_model(

@@ -16,18 +16,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, overload
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.source import Image
-from napari_unetic.samples import nuclei_sample
+from napari_unetic.samples import nuclei_sample, nuclei_stack
 from napari_unetic.training.patches import Sample
 
 if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
 
 N_IMAGES: Final = 16
-_SIDE = 256
+_SHAPES: Final[dict[str, tuple[int, ...]]] = {"YX": (256, 256), "ZYX": (16, 128, 128)}
 
 
 class GeneratedSamples(Sequence[Sample]):
@@ -66,11 +67,19 @@ class GeneratedSamples(Sequence[Sample]):
 def _generate(description: ModelDescription, seed: int) -> Sample:
     n_channels = description.network.in_channels
     size = min(max(description.working_diameter_px, 8.0), 60.0)
-    pixels, labels = nuclei_sample(
-        (_SIDE, _SIDE), seed, diameter=(0.8 * size, 1.6 * size)
-    )
+    pixels, labels = _generated(description, seed, (0.8 * size, 1.6 * size))
     pixels = description.normalisation.in_range(pixels)
-    image = Image(pixels, "YX", name="generated")
+    image = Image(pixels, description.axes, name="generated")
     fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
     window = to_channels(pixels[np.newaxis], n_channels)
     return Sample(fitted.apply(window).astype(np.float16), labels.astype(np.uint16))
+
+
+def _generated(
+    description: ModelDescription, seed: int, diameter: tuple[float, float]
+) -> tuple[NDArray[np.uint16], NDArray[np.int32]]:
+    """Return an image of what the network is given, and its labels."""
+    *planes, height, width = _SHAPES[description.axes]
+    if planes:
+        return nuclei_stack((planes[0], height, width), seed, diameter=diameter)
+    return nuclei_sample((height, width), seed, diameter=diameter)

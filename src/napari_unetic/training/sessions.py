@@ -24,19 +24,19 @@ from napari_unetic.provenance import software_versions
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
 from napari_unetic.training.judges import Validation, as_trained
-from napari_unetic.training.lessons import lesson_of
 from napari_unetic.training.loop import Loop, start_weights
 from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import PatchSource, Sample, load_samples
 from napari_unetic.training.record import (
     describe,
-    median_diameter,
     save_run_model,
+    sized,
 )
 from napari_unetic.training.rehearsal import GeneratedSamples
 from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
+from napari_unetic.training.settings import usual_of
 
 if TYPE_CHECKING:
     from napari_unetic.instances.decode import DecodeSpec
@@ -133,6 +133,7 @@ def train_steps(
             "need one, got none; name it, or set them to 0."
         )
     description = describe(base, settings, name or folder.name)
+    settings = usual_of(settings, description.network.dimensions)
     refuse_existing(folder)
     yield Step(0, 0, "reading pairs")
     samples = [
@@ -142,8 +143,7 @@ def train_steps(
         # They are read again later: a run that could not validate must not begin.
         load_samples(pair, description, settings)
     if base is None:
-        diameter = median_diameter(samples, lesson_of(description, settings))
-        description = description.model_copy(update={"working_diameter_px": diameter})
+        description = sized(description, samples, settings)
     plan = RunPlan(
         settings=settings,
         description=description,
@@ -412,10 +412,10 @@ def _tuned_steps(
         image, truth = description.kind.read(pair)
         reviewed = pair.reviewed(truth.shape)
         work = prepare(plan_work(image, description, settings), model)
-        for plane in image.planes():
+        for plane in work.plan.planes:
             made = drain(work.maps_steps(plane))
-            if description.resize_px is not None:
-                made = resample(made, work.plan.grid, image.shape_yx)
+            if work.plan.grid != work.plan.image.space:
+                made = resample(made, work.plan.grid, work.plan.image.space)
             maps.append(made.astype(np.float16))
             truths.append(truth[plane])
             areas.append(None if reviewed is None else reviewed[plane])

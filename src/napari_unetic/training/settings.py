@@ -71,9 +71,35 @@ class TrainSettings(BaseModel):
         description="Budget as passes: as many patches as cover all training pixels.",
     )
     steps: int | None = Field(None, ge=1, title="Steps", description="Budget as steps.")
-    batch: int = Field(8, ge=1, le=1024, title="Patches a step")
+    batch: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        title="Patches a step",
+        description="Of networks for volumes 4 unless it is given.",
+    )
     patch_px: int = Field(
-        256, ge=32, le=4096, title="Patch", description="Pixels a side of a patch."
+        256,
+        ge=32,
+        le=4096,
+        title="Patch",
+        description="Pixels a side of a patch; of networks for volumes 64 unless it is "
+        "given.",
+    )
+    patch_planes: int = Field(
+        16,
+        ge=1,
+        le=512,
+        title="Planes of a patch",
+        description="Of networks for volumes; no more than the deepest volume has.",
+    )
+    anisotropy: float | None = Field(
+        None,
+        gt=0,
+        le=100,
+        title="Anisotropy",
+        description="How many pixels the planes of volumes are apart, for networks for "
+        "volumes. Left out: as the files say, else 1.",
     )
     learning_rate: float = Field(
         2e-3, gt=0, le=1, title="Learning rate", description="At its highest."
@@ -227,6 +253,16 @@ class TrainSettings(BaseModel):
                 f"expected one budget, minutes, epochs or steps, got {n_budgets}"
             )
         return self
+
+
+def usual_of(settings: TrainSettings, dimensions: int) -> TrainSettings:
+    """Return settings with what is usual for planes or volumes, where nothing is said.
+
+    A patch of 16 × 64 × 64 voxels has as many as one of 256 × 256 pixels.
+    """
+    usual = {"patch_px": 64, "batch": 4} if dimensions == 3 else {}
+    open_ones = {k: v for k, v in usual.items() if k not in settings.model_fields_set}
+    return settings.model_copy(update=open_ones)
 
 
 def train_settings(**values: object) -> TrainSettings:

@@ -264,7 +264,8 @@ class FinetuneMore(Fold):
         form.setRowVisible(self.channel, False)
 
     def show_models(self, models: Sequence[ModelEntry], default: str) -> None:
-        """Offer models to start from; the chosen one stays."""
+        """Offer models to start from, of those for planes; the chosen one stays."""
+        models = [e for e in models if e.description.network.dimensions == 2]
         names = [entry.name for entry in models]
         before = self.start.value
         same = next((e for e in models if before and e.name == before.name), None)

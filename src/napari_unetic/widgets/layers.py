@@ -132,7 +132,7 @@ class LayerSource:
             text += f", {self.n_channels} channels"
         planes = " × ".join(f"{sizes[a]:,} {a}" for a in "TZ" if a in sizes)
         if planes:
-            text = f"{planes} planes of {text}, each by itself"
+            text = f"{planes} planes of {text}"
         if self.level:
             text += f" (level {self.level})"
         return f"Axes {self.axes}: {text}."

@@ -93,7 +93,7 @@ def find_view(viewer: Viewer, result: SegmentedLayer, layer: Labels) -> View | N
     along = [letter for letter in "TZ" if letter in letters]
     at = dict(zip(along, current_plane(viewer, layer, letters), strict=True))
     plane = tuple(index + start[letter] for letter, index in at.items())
-    if plane not in maps.maps:
+    if not maps.has(plane):
         return None
     rows, columns = window
     parts: dict[str, Any] = {**at, "C": 0, "Y": rows, "X": columns}

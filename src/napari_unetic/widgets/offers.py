@@ -37,13 +37,16 @@ class Offer:
     colour : bool
         Whether the channels are red, green and blue.
     n_planes : int
-        Planes along T and Z.
+        Planes along T and Z; frames where volumes are segmented.
+    in_volumes : bool
+        Whether all planes along Z are segmented together.
     """
 
     axes: tuple[str, ...] = ()
     channels: tuple[tuple[int | None, str], ...] = ()
     colour: bool = False
     n_planes: int = 1
+    in_volumes: bool = False
 
     @property
     def has_planes(self) -> bool:
@@ -51,7 +54,9 @@ class Offer:
         return self.n_planes > 1
 
 
-def offer(source: LayerSource, own_axes: str, n_taken: int) -> Offer:
+def offer(
+    source: LayerSource, own_axes: str, n_taken: int, *, in_volumes: bool = False
+) -> Offer:
     """Return what there is to choose.
 
     Parameters
@@ -62,14 +67,17 @@ def offer(source: LayerSource, own_axes: str, n_taken: int) -> Offer:
         How it would be understood if nobody said anything.
     n_taken : int
         Channels that the model takes.
+    in_volumes : bool
+        Whether the model takes volumes.
     """
     sizes = source.sizes
-    n_planes = sizes.get("T", 1) * sizes.get("Z", 1)
+    n_planes = sizes.get("T", 1) * (1 if in_volumes else sizes.get("Z", 1))
     return Offer(
         axes=interpretations(own_axes, colour=source.rgb),
         channels=_channels(source.n_channels, n_taken, colour=source.rgb),
         colour=source.rgb,
         n_planes=n_planes,
+        in_volumes=in_volumes,
     )
 
 

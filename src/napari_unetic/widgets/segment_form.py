@@ -141,14 +141,17 @@ class SegmentForm(QWidget):
         UneticError
             If its dimensions cannot be those of an image, or not in that way.
         """
-        n_taken = description.network.in_channels if description is not None else 1
+        n_taken, in_volumes = 1, False
+        if description is not None:
+            n_taken = description.network.in_channels
+            in_volumes = description.network.dimensions == 3
         source = own = layer_source(layer)
         try:
             axes = self.more.axes.value if self.more.axes.own == own.axes else ""
             if axes not in ("", own.axes):
                 source = layer_source(layer, axes)
         finally:
-            self._offer = offer(source, own.axes, n_taken)
+            self._offer = offer(source, own.axes, n_taken, in_volumes=in_volumes)
             self.more.show_offer(self._offer)
         return source
 
@@ -218,9 +221,11 @@ class SegmentForm(QWidget):
         if not self._offer.has_planes or chosen == PlaneChoice.ALL:
             return None
         if chosen == PlaneChoice.CURRENT:
-            return current_plane(self._viewer, layer, letters)
-        plane: tuple[int, ...] = chosen
-        return plane
+            plane = current_plane(self._viewer, layer, letters)
+            # In volumes the frame alone, the first of the two.
+            return plane[:1] if self._offer.in_volumes else plane
+        fixed: tuple[int, ...] = chosen
+        return fixed
 
     def _region(self, layer: ImageLayer, letters: str) -> Region | None:
         chosen = self.more.region.value

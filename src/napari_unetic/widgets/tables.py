@@ -47,7 +47,8 @@ def features_of(
         the image (of the level), and ``score``.
     """
     start = tuple(part.start for part in found.extent)
-    table = _measured(found.labels, source, settings, start)
+    is_planar = _is_planar(settings, found.provenance)
+    table = _measured(found.labels, source, settings, start, is_planar=is_planar)
     return table | {"score": found.scores[table["index"] - 1]}
 
 
@@ -57,6 +58,7 @@ def _measured(
     settings: SegmentSettings,
     start: Sequence[int],
     *,
+    is_planar: bool,
     shape: bool = False,
 ) -> Table:
     """Measure labels of canonical axes that begin at a pixel of the image."""
@@ -80,10 +82,15 @@ def _measured(
         read,
         image.pixel_size,
         axes=axes,
-        is_planar=not settings.link,
+        is_planar=is_planar,
         shape=shape,
     )
     return _shifted(table, dict(zip(axes, start, strict=True)), image.pixel_size.sizes)
+
+
+def _is_planar(settings: SegmentSettings, made: Mapping[str, Any]) -> bool:
+    """Whether each object lies in one plane: neither linked nor found in a volume."""
+    return not settings.link and made.get("network_axes", "YX") == "YX"
 
 
 def _moved(part: slice, start: int) -> slice:
@@ -140,7 +147,12 @@ def shape_features_steps(
     origin = dict(zip(source.label_axes, start, strict=True))
     axes = [letter for letter in canonical(source.label_axes) if letter != "C"]
     table = _measured(
-        labels, source, settings, [origin[letter] for letter in axes], shape=True
+        labels,
+        source,
+        settings,
+        [origin[letter] for letter in axes],
+        is_planar=_is_planar(settings, record),
+        shape=True,
     )
     return layer, table | _others(layer, table)
 
