@@ -76,7 +76,7 @@ def test_copy_as_command(
     (image,) = viewer.open(tmp_path / "my cells.tif", plugin="napari")
     assert image.source.path
     dock.sensitivity.value = 0.7
-    dock.more.diameter.setValue(22)
+    dock.more.diameter.value = 22
     run(dock, idle)
     dock.result.copy_command.click()
     words = shlex.split(copied())
@@ -102,12 +102,12 @@ def test_run_like_this(viewer: Any, dock: Any, nuclei: Any, idle: Any) -> None:
     """The selected result's model and settings segment the image that is chosen."""
     viewer.add_image(nuclei, name="cells")
     dock.sensitivity.value = 0.8
-    dock.more.diameter.setValue(21)
+    dock.more.diameter.value = 21
     dock.adjust.fill_holes.setChecked(False)
     run(dock, idle)
     first = viewer.layers["cells nuclei"]
     dock.sensitivity.value = 0.5
-    dock.more.diameter.setValue(33)
+    dock.more.diameter.value = 33
     idle(dock)
     run(dock, idle)
     first.metadata[METADATA_KEY]["settings"]["sensitivity"] = 0.815
@@ -119,7 +119,7 @@ def test_run_like_this(viewer: Any, dock: Any, nuclei: Any, idle: Any) -> None:
     settings = third.metadata[METADATA_KEY]["settings"]
     del settings["decoding"]
     assert settings == {"sensitivity": 0.815, "diameter": 21, "fill_holes": False}
-    assert dock.sensitivity.value == 0.815 and dock.more.diameter.number == 21
+    assert dock.sensitivity.value == 0.815 and dock.more.diameter.value == 21
 
 
 def test_run_like_this_of_a_plane_and_a_region(

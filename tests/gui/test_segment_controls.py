@@ -171,7 +171,7 @@ def test_settings_are_passed_on(
     dock.adjust.smallest.setValue(12)
     dock.adjust.fill_holes.setChecked(False)
     dock.adjust.drop_border.setChecked(True)
-    dock.more.diameter.setValue(25)
+    dock.more.diameter.value = 25
     dock.more.device.setCurrentIndex(dock.more.device.findText("cpu"))
     dock.more.tile.setValue(128)
     dock.button.click()
@@ -200,9 +200,9 @@ def test_invalid_number(viewer: Any, open_dock: Any) -> None:
     assert "tile of at least 64 pixels" in dock.button.toolTip()
     dock.more.tile.number = None
     assert dock.button.isEnabled() and dock.more.tile.text() == "by memory"
-    assert dock.more.diameter.text() == "auto"
+    assert dock.more.diameter.currentText() == "auto"
     assert "For this model: 20 pixels." in dock.more.diameter.toolTip()
-    dock.more.diameter.setValue(5000)
+    dock.more.diameter.value = 5000
     assert "correct the diameter" in dock.plan.text()
 
 

@@ -93,6 +93,25 @@ class Preparation:
     notices: list[str] = field(default_factory=list)
     _is_warm: bool = False
 
+    def for_plan(self, plan: Plan) -> Preparation:
+        """Return the same, ready for another plan of the same image and model.
+
+        Parameters
+        ----------
+        plan : Plan
+            Of another size, another part, or of an image that is a part of this one.
+
+        Returns
+        -------
+        Preparation
+            Normalised alike; where memory ran out before, it begins with what did.
+        """
+        first = Rung(self.plan.device, self.plan.tile, self.plan.batch)
+        rung = Rung(plan.device, plan.tile, plan.batch)
+        if self.rung != first:
+            rung = replace(self.rung, tile=min(self.rung.tile, plan.tile))
+        return replace(self, plan=plan, rung=rung, notices=list(self.notices))
+
     def maps_steps(self, plane: tuple[int, ...]) -> Steps[NDArray[np.float32]]:
         """Run the network over one plane.
 
