@@ -16,7 +16,7 @@ from napari.layers import Labels
 from napari_builtins._qt.features_table import FeaturesTable
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_unetic import nuclei_sample
+from napari_unetic import nuclei_sample, segment
 from napari_unetic.cli import main
 from napari_unetic.image.reading import read_labels
 from napari_unetic.widgets.layers import METADATA_KEY
@@ -84,6 +84,25 @@ def test_copy_as_command(
     assert main(words[1:]) == 0
     written = read_labels(tmp_path / "my cells_labels.tif")
     np.testing.assert_array_equal(written, viewer.layers[-1].data)
+
+
+def test_what_was_found_out_is_shown(viewer: Any, dock: Any, idle: Any) -> None:
+    """The size of large objects stands below the control, and in the message."""
+    large, _ = nuclei_sample((330, 330), 1, n_nuclei=9, diameter=(68, 80), touching=0)
+    image = viewer.add_image(large, name="large")
+    run(dock, idle)
+    np.testing.assert_array_equal(viewer.layers[-1].data, segment(large))
+    assert "reduced for objects of about" in dock.report.message.text()
+    assert "from" in dock.more.found_diameter.text()
+    assert dock.more.found_diameter.isVisibleTo(dock.more.content)
+    dock.more.diameter.value = "usual"
+    run(dock, idle)
+    assert "reduced" not in dock.report.message.text()
+    assert dock.more.found_diameter.text() == ""
+    np.testing.assert_array_equal(
+        viewer.layers[-1].data, segment(large, diameter="usual")
+    )
+    assert image in viewer.layers
 
 
 def test_copy_as_command_without_a_file(

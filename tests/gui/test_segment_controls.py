@@ -206,6 +206,27 @@ def test_invalid_number(viewer: Any, open_dock: Any) -> None:
     assert "correct the diameter" in dock.plan.text()
 
 
+def test_diameter_is_chosen_or_typed(viewer: Any, open_dock: Any) -> None:
+    """A menu of two ways takes a number, too; anything else is named."""
+    dock = open_dock()
+    viewer.add_image(GREY)
+    box = dock.more.diameter
+    assert box.value == "auto"
+    assert [box.itemText(k) for k in range(box.count())] == ["auto", "usual"]
+    seen = []
+    box.changed.connect(lambda: seen.append(box.value))
+    for text in ("usual", "12,5 px", "30", "wide", " "):
+        box.setCurrentText(text)
+        box.lineEdit().editingFinished.emit()
+        if text == "wide":
+            assert "'auto' or 'usual', got 'wide'" in dock.plan.text()
+            assert not dock.button.isEnabled()
+    assert seen == ["usual", 12.5, 30, "wide", "auto"]
+    assert dock.button.isEnabled() and box.currentText() == "auto"
+    box.value = 21.3725
+    assert box.value == 21.3725 and box.currentText() == "21.4 px"
+
+
 def test_sensitivity_goes_back(viewer: Any, open_dock: Any) -> None:
     """A double click on a slider puts it back to the model's own."""
     dock = open_dock()

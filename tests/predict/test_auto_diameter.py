@@ -248,6 +248,7 @@ def test_steps_do_not_jump_in_a_stack() -> None:
     steps = list(segment_steps(stack, "nuclei", axes="ZYX", device="cpu"))
     done = [step.done for step in steps if step.total]
     assert done == sorted(done) and {step.total for step in steps} == {0, 3}
+    assert steps[0].what == "looking for the diameter"
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,9 @@ REFINED: Final = (USUAL, COARSE, FINE, 2.0, 8.0)
 USUAL_RANGE: Final = (0.5, 2.5)
 """Diameters, in usual ones, for which the first run is enough where it is sure."""
 
-SURE_AT_ONCE: Final = 0.6
-"""How sure it must be; wrong estimates of the benchmark's images are up to .64."""
+SURE_AT_ONCE: Final = 0.55
+"""How sure it must be: of 314 images of the benchmark that are, objects of 3 are over
+3 usual diameters large, and of none smaller than .42."""
 
 LOOKING: Final = Step(0, 0, "looking for the diameter")
 
@@ -137,7 +138,8 @@ def estimate_diameter_steps(
     Yields
     ------
     Step
-        Before each run: one where objects are of about the usual size, else up to four.
+        As `look_steps`. There is one run where objects are of about the usual size,
+        else there are up to four.
 
     Returns
     -------
@@ -168,7 +170,7 @@ def look_steps(work: Preparation) -> Steps[Look]:
     Yields
     ------
     Step
-        Before each run.
+        Before each run over a part; after each tile of a whole plane.
 
     Returns
     -------
@@ -178,11 +180,11 @@ def look_steps(work: Preparation) -> Steps[Look]:
     plan, description = work.plan, work.plan.description
     usual = usual_diameter(description)
     plane = plan.planes[len(plan.planes) // 2]
-    yield LOOKING
     ready, part = None, None
     if plan.n_decoded <= WHOLE_PX:
         ready, found = yield from _whole_steps(work, plane)
     else:
+        yield LOOKING
         part = _part(plan, plane)
         found = _run(work, part, usual, _centre(_richest_of(part, plan))).found
     said = vote(found)
@@ -350,7 +352,6 @@ def _run(
         "axes": None,
         "plane": None,
         "region": None,
-        "tile": None,
     }
     if centre is not None:
         # The margin of real pixels around a region is looked at, too.
