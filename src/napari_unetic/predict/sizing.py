@@ -36,8 +36,9 @@ BROUGHT_TO: Final = (1.0, 1.5)
 SURE_ENOUGH: Final = 0.3
 """Estimates that are less sure are not used."""
 
-LARGEST_ZOOM: Final = 5.0
-"""Smaller objects than this can bring to the usual size are not believed in."""
+LARGEST_ZOOM: Final = 4.0
+"""By how much an image is magnified at most. Objects that are too small to be left
+alone even then are not believed in."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,14 +157,16 @@ def choose(
         return None, "usual: no object was found"
     if said.sure < SURE_ENOUGH:
         return None, "usual: the estimate is not sure enough"
-    size = said.diameter / usual_diameter(description)
+    usual = usual_diameter(description)
+    size = said.diameter / usual
     if LEFT_ALONE[0] <= size <= LEFT_ALONE[1]:
         return None, "usual: the objects are near enough to it"
     if size > LEFT_ALONE[1]:
         return said.diameter / BROUGHT_TO[1], "reduced: the objects are larger"
-    if size < BROUGHT_TO[0] / LARGEST_ZOOM:
+    if size < LEFT_ALONE[0] / LARGEST_ZOOM:
         return None, "usual: objects so small cannot be told"
-    return said.diameter / BROUGHT_TO[0], "magnified: the objects are smaller"
+    taken = max(said.diameter / BROUGHT_TO[0], usual / LARGEST_ZOOM)
+    return taken, "magnified: the objects are smaller"
 
 
 def _why_not(settings: SegmentSettings, description: ModelDescription) -> str:
