@@ -94,17 +94,10 @@ class Preparation:
     _is_warm: bool = False
 
     def for_plan(self, plan: Plan) -> Preparation:
-        """Return the same, ready for another plan of the same image and model.
+        """Return the same, normalised alike, for another plan of image and model.
 
-        Parameters
-        ----------
-        plan : Plan
-            Of another size, another part, or of an image that is a part of this one.
-
-        Returns
-        -------
-        Preparation
-            Normalised alike; where memory ran out before, it begins with what did.
+        The plan may be of another size, or of an image that is a part of this one.
+        Where memory ran out before, it begins with what was enough then.
         """
         first = Rung(self.plan.device, self.plan.tile, self.plan.batch)
         rung = Rung(plan.device, plan.tile, plan.batch)

@@ -175,7 +175,8 @@ def segment_steps(
     Yields
     ------
     Step
-        ``done`` of ``total`` tiles; ``what`` is "decoding" before a plane is decoded.
+        ``done`` of ``total`` tiles; ``what`` is "decoding" before a plane is decoded,
+        and "looking for the diameter", without figures, before such a look.
 
     Returns
     -------
