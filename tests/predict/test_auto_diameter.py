@@ -14,12 +14,7 @@ from napari_unetic.image.source import Image
 from napari_unetic.instances.counts import score_image
 from napari_unetic.maps.preparation import Preparation
 from napari_unetic.model.registry import load_model
-from napari_unetic.predict import (
-    Segmentation,
-    decode_again_steps,
-    segment,
-    segment_steps,
-)
+from napari_unetic.predict import Segmentation, decode_again_steps, segment_steps
 from napari_unetic.predict.diameter import WHOLE_PX
 from napari_unetic.predict.sizing import choose
 from napari_unetic.predict.votes import DiameterEstimate
@@ -295,8 +290,3 @@ def test_settings_say_which() -> None:
     assert segment_settings(diameter="usual").given_diameter is None
     assert segment_settings(diameter="35").given_diameter == 35
     assert not segment_settings(pixel_size=0.5).seeks_diameter
-
-
-def test_faces_agree() -> None:
-    """In Python, keywords and steps give the same."""
-    np.testing.assert_array_equal(segment(LARGE), drain(segment_steps(LARGE)).full())
