@@ -286,7 +286,8 @@ def test_a_region_gives_what_the_whole_gives_there(region: Region, zoom: float) 
 
 def test_a_region_costs_what_it_covers(network_calls: list[int]) -> None:
     """Maps are made of the region and a margin alone."""
-    found = _run(_field(), 10**9, region=(60, 60, 80, 90), tile=64)
+    where = {"region": (60, 60, 80, 90), "tile": 64}
+    found = _run(_field(), 10**9, diameter="usual", **where)
 
     assert found.maps is not None
     assert found.maps.plan.map_shape == (100, 110)
@@ -455,7 +456,7 @@ def test_maps_of_a_region_are_zero_elsewhere() -> None:
 
 def test_each_plane_says_when_it_is_decoded() -> None:
     """A step before the decoding of each plane, tiles before it; none goes back."""
-    steps = list(segment_steps(_field(2), axes="ZYX", tile=128))
+    steps = list(segment_steps(_field(2), axes="ZYX", diameter="usual", tile=128))
 
     assert [step.what for step in steps] == [*["tile"] * 4, "decoding"] * 2
     done = [step.done for step in steps]

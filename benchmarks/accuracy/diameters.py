@@ -9,14 +9,16 @@ is best for objects of ½, 1, 2, 4 and 8 usual diameters, or at some of them:
 
 surest size          the size at which the most area is surely objects; five runs
 fixed point          the median at size 4, then at the size that this asks for; two runs
-vote of five sizes   `napari_unetic.predict.diameter.vote` of all objects; five runs
+vote of five sizes   `napari_unetic.predict.votes.vote` of all objects; five runs
 vote of three sizes  of those at 4 and ½, and at the size that these ask for
 usual size first     size 1 alone where it is sure of about that size, else as before
 the package          the same, which also looks for where to look, by
                      `estimate_diameter_steps`
 
-Then average precision: with no diameter, with the package's estimate used always or
-only to bring objects into a range, and with the true diameter.
+Then average precision: at the usual size, with the true diameter, and with the
+package's estimate used as it uses it (`napari_unetic.predict.sizing.choose`: images
+whose objects are near the usual diameter are left as they are, and only others are
+brought to 1 to 1.5 of it), used always, or used to bring all objects into a range.
 
     python benchmarks/accuracy/diameters.py DATA --model nuclei --out FOLDER
 """
@@ -36,7 +38,7 @@ import numpy as np
 from alterations import zoomed
 from dsb import dsb_pairs, validation_ids
 from misses import table
-from tables import ZOOMS, Picture, Segmenter, pictures
+from tables import ZOOMS, Diameter, Picture, Segmenter, pictures
 
 from napari_unetic.instances.decode import decode
 from napari_unetic.instances.objects import score_objects
@@ -44,13 +46,9 @@ from napari_unetic.maps import plan_work, prepare
 from napari_unetic.model.registry import load_model
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.predict import diameter
-from napari_unetic.predict.diameter import (
-    SIDE_PX,
-    DiameterEstimate,
-    Found,
-    estimate_diameter_steps,
-    vote,
-)
+from napari_unetic.predict.diameter import SIDE_PX, estimate_diameter_steps
+from napari_unetic.predict.sizing import SURE_ENOUGH, choose
+from napari_unetic.predict.votes import DiameterEstimate, Found, vote
 from napari_unetic.settings import SegmentSettings
 from napari_unetic.steps import drain
 
@@ -59,6 +57,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 from _common import write_json
 
 if TYPE_CHECKING:
+    from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
 
 SIZES = (0.5, 1.0, 2.0, 4.0, 8.0)
@@ -68,9 +67,6 @@ RANGES = {
 }
 """In working diameters: objects that seem smaller are magnified to the first, larger
 ones reduced to the second, others are left as they are."""
-
-SURE_ENOUGH = 0.3
-"""Less sure estimates are not used."""
 
 _SETTINGS = SegmentSettings(device="cpu")
 
@@ -153,7 +149,7 @@ def usual_first(case: Case, usual: float) -> tuple[float | None, int]:
     """Return the vote of size 1 alone where that is enough, else of three more."""
     said = vote(case.sights[1.0].found)
     size = (said.diameter or 0) / usual
-    if said.sure >= diameter.SURE_ENOUGH and _is_within(size, diameter.USUAL_RANGE):
+    if said.sure >= diameter.SURE_AT_ONCE and _is_within(size, diameter.USUAL_RANGE):
         return said.diameter, 1
     sizes = [1.0, 4.0, 0.5]
     first = vote(_joined(case, sizes)).diameter
@@ -233,19 +229,27 @@ def right(cases: Sequence[Case], usual: float) -> list[dict[str, Any]]:
 
 def used(
     estimate: DiameterEstimate, working: float, within: tuple[float, float]
-) -> float | None:
+) -> Diameter:
     """Return the diameter to segment with so that objects come to lie in a range."""
     if estimate.diameter is None or estimate.sure < SURE_ENOUGH:
-        return None
+        return "usual"
     low, high = within
     wanted = min(max(estimate.diameter, low * working), high * working)
-    return None if wanted == estimate.diameter else estimate.diameter * working / wanted
+    if wanted == estimate.diameter:
+        return "usual"
+    return estimate.diameter * working / wanted
 
 
 def _way(
     said: dict[str, DiameterEstimate], working: float, within: tuple[float, float]
-) -> Callable[[Picture], float | None]:
+) -> Callable[[Picture], Diameter]:
     return lambda picture: used(said[picture.name], working, within)
+
+
+def _by_package(
+    said: dict[str, DiameterEstimate], description: ModelDescription
+) -> Callable[[Picture], Diameter]:
+    return lambda picture: choose(said[picture.name], description)[0] or "usual"
 
 
 def precision(
@@ -259,9 +263,10 @@ def precision(
         if not some:
             continue
         said = {case.picture.name: case.package for case in some}
-        ways: dict[str, Callable[[Picture], float | None]] = {
-            "not given": lambda picture: None,
+        ways: dict[str, Callable[[Picture], Diameter]] = {
+            "usual": lambda picture: "usual",
             "true": lambda picture: picture.diameter,
+            "the package": _by_package(said, segmenter.model.description),
         }
         ways |= {name: _way(said, working, within) for name, within in RANGES.items()}
         row: dict[str, Any] = {"half": half, "zoom": zoom}

@@ -6,6 +6,10 @@ large        U2OS nuclei of 60 to 100 pixels, never trained on
 zoom         the validation images at other sizes
 robustness   the validation images as they come from worse microscopes
 
+Diameters are found out from the images, as by default. The tables of kinds, large and
+zoom also have rows under the model's usual one (``usual``), and where it is told (the
+``true`` one of an image's objects, or the ``right`` one that undoes a zoom).
+
 The 50 published test images are scored with ``--test`` only, and the halves of the
 other kinds that are kept for reports with ``--report`` only. Masks are the original
 ones. With ``--against`` a second model is scored on the validation images, and the
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 ZOOMS = (0.25, 0.35, 0.5, 0.71, 1.0, 1.41, 2.0, 2.83, 4.0)
 N_RESAMPLED = 10_000
 Labels = NDArray[np.int32]
+Diameter = float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ class Segmenter:
     model: Model
     precision: str = "auto"
 
-    def labels(self, image: Image, diameter: float | None = None) -> Labels:
+    def labels(self, image: Image, diameter: Diameter = "auto") -> Labels:
         """Return the labels of an image."""
         steps = segment_steps(
             image,
@@ -130,7 +135,7 @@ class Segmenter:
     def scores(
         self,
         pictures: Sequence[Picture],
-        diameter: Callable[[Picture], float | None] = lambda picture: None,
+        diameter: Callable[[Picture], Diameter] = lambda picture: "auto",
     ) -> Scores:
         """Score pictures, each under the diameter that is said of it."""
         return Scores(
@@ -158,50 +163,52 @@ def row(scores: Scores, **more: object) -> dict[str, Any]:
 
 
 def kinds(segmenter: Segmenter, data: Path, half: str) -> list[dict[str, Any]]:
-    """Score every kind but fluorescence, with no diameter and with the true one."""
+    """Score every kind but fluorescence, under every way to know the diameter."""
     found = []
     for kind in KINDS:
         if kind == "fluorescence":
             continue
         some = pictures(dsb_pairs(data, held_out_ids(kind, half)))
-        diameters = {"not given": _unknown, "true": _true}
-        for name, diameter in diameters.items():
+        for name, diameter in WAYS.items():
             scores = segmenter.scores(some, diameter)
             found.append(row(scores, kind=kind, half=half, diameter=name))
     return found
 
 
 def large(segmenter: Segmenter, data: Path) -> list[dict[str, Any]]:
-    """Score large nuclei, with no diameter and with the true one."""
+    """Score large nuclei, under every way to know the diameter."""
     some = pictures(read_pairs(data / "u2os_nuclei"))
     return [
-        row(segmenter.scores(some, _unknown), diameter="not given"),
-        row(segmenter.scores(some, _true), diameter="true"),
+        row(segmenter.scores(some, diameter), diameter=name)
+        for name, diameter in WAYS.items()
     ]
 
 
-def _unknown(picture: Picture) -> None:
-    return None
+WAYS: dict[str, Callable[[Picture], Diameter]] = {
+    "usual": lambda picture: "usual",
+    "auto": lambda picture: "auto",
+    "true": lambda picture: picture.diameter,
+}
+"""How the diameter is known: not at all; found out, as by default; told."""
 
 
-def _true(picture: Picture) -> float:
-    return picture.diameter
-
-
-def zooms(segmenter: Segmenter, some: Sequence[Picture]) -> list[dict[str, Any]]:
-    """Score resampled images: with no diameter, and brought back to their size."""
+def zooms(
+    segmenter: Segmenter, some: Sequence[Picture], factors: Sequence[float] = ZOOMS
+) -> list[dict[str, Any]]:
+    """Score resampled images: as they are, by default, and brought back."""
     description = segmenter.model.description
     usual = description.input_diameter_px or description.working_diameter_px
     found = []
-    for zoom in ZOOMS:
+    for zoom in factors:
         ones = [
             Picture(p.name, *zoomed(p.grey, p.truth, zoom)) if zoom != 1 else p
             for p in some
         ]
-        given = segmenter.scores(ones, lambda p, zoom=zoom: usual * zoom)  # type: ignore[misc]
+        ways = WAYS | {"right": lambda p, zoom=zoom: usual * zoom}  # type: ignore[misc]
+        del ways["true"]
         found += [
-            row(segmenter.scores(ones), zoom=zoom, diameter="not given"),
-            row(given, zoom=zoom, diameter="right"),
+            row(segmenter.scores(ones, diameter), zoom=zoom, diameter=name)
+            for name, diameter in ways.items()
         ]
     return found
 
@@ -393,7 +400,7 @@ def tables(arguments: argparse.Namespace, segmenter: Segmenter) -> dict[str, Any
     if "large" in only:
         result["large"] = large(segmenter, data)
     if "zoom" in only:
-        result["zoom"] = zooms(segmenter, some)
+        result["zoom"] = zooms(segmenter, some, arguments.zooms)
     if "robustness" in only:
         result["robustness"] = robustness(segmenter, some)
     if arguments.test:
@@ -412,6 +419,7 @@ def main() -> None:
     parser.add_argument("--against", help="a second model to compare with")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     parser.add_argument("--only", nargs="+", choices=TABLES, default=TABLES)
+    parser.add_argument("--zooms", type=float, nargs="+", default=ZOOMS)
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--report", action="store_true", help="kinds: both halves")
     parser.add_argument("--test", action="store_true", help="the 50 test images, too")

@@ -149,7 +149,7 @@ def evaluate(
     model: Model | str | Path = "nuclei",
     *,
     channel: int | None = None,
-    diameter: float | None = None,
+    diameter: float | str | None = "auto",
     pixel_size: float | None = None,
     device: str = "auto",
     tile: int | None = None,
@@ -198,7 +198,7 @@ def evaluate_steps(
     model: Model | str | Path = "nuclei",
     *,
     channel: int | None = None,
-    diameter: float | None = None,
+    diameter: float | str | None = "auto",
     pixel_size: float | None = None,
     device: str = "auto",
     tile: int | None = None,
@@ -252,7 +252,7 @@ def _segment(
     """Relay the steps of one image as parts of its step among all images."""
     from napari_unetic.predict import segment_steps
 
-    done, total = at
+    (done, total), part = at, 0.0
     steps = segment_steps(image, model, **settings)
     try:
         while True:
@@ -261,7 +261,8 @@ def _segment(
             except StopIteration as end:
                 result: Segmentation = end.value
                 return result
-            part = min(step.done / step.total, 1) if step.total else 0
+            # An image that is run again at another size begins anew.
+            part = max(part, min(step.done / step.total, 1) if step.total else 0)
             yield Step(done + part, total, "evaluating", notice=step.notice)
     finally:
         steps.close()

@@ -95,19 +95,19 @@ class SegmentSettings(BaseModel):
         "polygons as [[[y,x],...],...]. Objects that lie in it with half their area "
         "or more are kept, whole. Left out: the whole image.",
     )
-    diameter: float | None = Field(
-        None,
-        gt=0,
+    diameter: Annotated[float, Field(gt=0)] | Literal["auto", "usual"] = Field(
+        "auto",
         title="Diameter",
-        description="Usual diameter of the objects in this image, in pixels. Left out: "
-        "the one that the model was made for.",
+        description="Usual diameter of the objects in this image, in pixels; auto: "
+        "found out from a part of it, and used where it is far from the model's; "
+        "usual: the one that the model was made for.",
     )
     pixel_size: float | None = Field(
         None,
         gt=0,
         title="Pixel size",
         description="Size of a pixel of this image in micrometres, for models that "
-        "know theirs; instead of the diameter.",
+        "know theirs; instead of the diameter, which is then not looked for.",
     )
     sensitivity: float = Field(
         0.5,
@@ -169,13 +169,18 @@ class SegmentSettings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _as_python(cls, values: Any) -> Any:
-        """Take the numbers of arrays for numbers, and one number for a plane."""
+        """Take the numbers of arrays for numbers, and one number for a plane.
+
+        No diameter stands for the usual one.
+        """
         if not isinstance(values, Mapping):
             return values
         plain = {
             key: value.item() if getattr(value, "shape", None) == () else value
             for key, value in values.items()
         }
+        if "diameter" in plain and plain["diameter"] is None:
+            plain["diameter"] = "usual"
         plane = plain.get("plane")
         if isinstance(plane, str):
             plane = plane.split(",")
@@ -194,11 +199,21 @@ class SegmentSettings(BaseModel):
 
     @model_validator(mode="after")
     def _one_scale(self) -> SegmentSettings:
-        if self.diameter is not None and self.pixel_size is not None:
+        if self.given_diameter is not None and self.pixel_size is not None:
             raise UneticError(
                 "Expected a diameter or a pixel size, got both; give one of them."
             )
         return self
+
+    @property
+    def given_diameter(self) -> float | None:
+        """The diameter in pixels, where it is given as a number."""
+        return None if isinstance(self.diameter, str) else self.diameter
+
+    @property
+    def seeks_diameter(self) -> bool:
+        """Whether the diameter is to be found out from the image."""
+        return self.diameter == "auto" and self.pixel_size is None
 
     def changed(self) -> dict[str, Any]:
         """Return what differs from the defaults, as JSON can hold it."""
@@ -354,6 +369,8 @@ def _sentence(error: ErrorDetails) -> str:
         key, words = _BOUNDS[kind]
         unit = " pixels" if name in {"smallest", "tile"} else ""
         wanted = f"a {(field.title or name).lower()} {words} {known[key]:g}{unit}"
+    elif name == "diameter" and kind in ("float_parsing", "float_type"):
+        wanted = f"{name} to be a number of pixels, 'auto' or 'usual'"
     elif kind == "literal_error":
         wanted = f"{name} to be {known['expected']}"
     elif kind == "finite_number":

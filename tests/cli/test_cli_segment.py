@@ -15,7 +15,13 @@ import tifffile
 import torch
 from numpy.typing import NDArray
 
-from napari_unetic import SegmentSettings, read_image, segment, settings_from
+from napari_unetic import (
+    SegmentSettings,
+    nuclei_sample,
+    read_image,
+    segment,
+    settings_from,
+)
 from napari_unetic.image.reading import read_labels
 
 
@@ -451,6 +457,23 @@ def test_a_colour_image_says_what_became_of_alpha(
     notes = [line for line in ended.err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
     assert "alpha" in notes[0]
+
+
+@pytest.mark.parametrize("words", [[], ["--diameter", "usual"], ["--diameter", "60"]])
+def test_objects_of_another_size(unetic, tmp_path, words: list[str]) -> None:
+    """The diameter is found out as in Python, or is the one that is typed."""
+    image, _ = nuclei_sample((330, 330), 1, n_nuclei=9, diameter=(68, 80), touching=0)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+
+    ended = unetic("segment", tmp_path / "a.tif", *words, "--json", tmp_path / "a.json")
+
+    assert ended.code == 0, ended.err
+    labels = read_labels(tmp_path / "a_labels.tif")
+    given = {"diameter": words[1]} if words else {}
+    np.testing.assert_array_equal(labels, segment(image, **given))
+    assert ("(reduced: the objects are larger, about" in ended.out) == (not words)
+    (row,) = json.loads((tmp_path / "a.json").read_text())["images"]
+    assert ("estimate_px" in row["provenance"]["diameter"]) == (not words)
 
 
 def test_command_line_equals_python_on_a_real_image(

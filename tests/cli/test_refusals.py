@@ -338,6 +338,13 @@ TABLE = [
         image("cells.tif"),
     ),
     Refusal(
+        "a diameter that is no number",
+        f"{SEGMENT} cells.tif --diameter big",
+        "Expected diameter to be a number of pixels, 'auto' or 'usual', got 'big'; "
+        "correct diameter.",
+        image("cells.tif"),
+    ),
+    Refusal(
         "a model that is not known",
         f"{SEGMENT} cells.tif --model nucleii",
         "Expected the name of a model (…) …, got 'nucleii'; …",

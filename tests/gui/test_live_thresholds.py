@@ -406,7 +406,7 @@ def test_two_docks(
 def test_settings_of_a_result_stay(result: Any, nuclei: Any, idle: Any) -> None:
     """A threshold changes a result as it was made, whatever else is chosen since."""
     dock, layer = result
-    dock.more.diameter.setValue(35)
+    dock.more.diameter.value = 35
     dock.sensitivity.value = 0.8
     idle(dock)
     np.testing.assert_array_equal(layer.data, segment(nuclei, sensitivity=0.8))

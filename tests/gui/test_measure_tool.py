@@ -73,7 +73,7 @@ def test_line(viewer: Any, dock: Any, draw: Any, keywords: dict[str, Any]) -> No
     assert "Escape cancels" in dock.report.message.text()
     ends = [image.data_to_world(point) for point in ((10, 5), (22, 10))]
     draw(line, *ends)
-    assert dock.more.diameter.number == pytest.approx(13, abs=0.1)
+    assert dock.more.diameter.value == pytest.approx(13, abs=0.1)
     assert list(viewer.layers) == [image, labels]
     assert viewer.layers.selection.active == labels
     assert not dock.more.measure.isChecked()
@@ -89,7 +89,7 @@ def test_in_a_stack(viewer: Any, dock: Any, draw: Any) -> None:
     assert line.ndim == 3
     ends = [image.data_to_world((2, *point)) for point in ((10, 5), (22, 10))]
     draw(line, *ends)
-    assert dock.more.diameter.number == pytest.approx(13, abs=0.1)
+    assert dock.more.diameter.value == pytest.approx(13, abs=0.1)
 
 
 def test_click_is_no_line(viewer: Any, dock: Any, draw: Any) -> None:
@@ -98,10 +98,10 @@ def test_click_is_no_line(viewer: Any, dock: Any, draw: Any) -> None:
     dock.more.measure.click()
     line = viewer.layers[-1]
     draw(line, (10, 10), (10, 10))
-    assert dock.more.diameter.number is None and line in viewer.layers
+    assert dock.more.diameter.value == "auto" and line in viewer.layers
     assert len(line.data) == 0
     draw(line, (10, 10), (10, 18))
-    assert dock.more.diameter.number == pytest.approx(8, abs=0.1)
+    assert dock.more.diameter.value == pytest.approx(8, abs=0.1)
 
 
 @pytest.mark.parametrize("how", ["button", "escape", "delete", "run", "image"])
@@ -127,7 +127,7 @@ def test_cancelled(viewer: Any, dock: Any, qtbot: Any, idle: Any, how: str) -> N
         qtbot.wait(20)
     assert not any(isinstance(layer, Shapes) for layer in viewer.layers)
     assert not dock.more.measure.isChecked()
-    assert dock.more.diameter.number is None
+    assert dock.more.diameter.value == "auto"
     if how != "image":
         dock.more.measure.click()
         assert viewer.layers[-1].mode == "add_line"

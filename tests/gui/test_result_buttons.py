@@ -16,7 +16,7 @@ from napari.layers import Labels
 from napari_builtins._qt.features_table import FeaturesTable
 from qtpy.QtWidgets import QApplication, QFileDialog
 
-from napari_unetic import nuclei_sample
+from napari_unetic import nuclei_sample, segment
 from napari_unetic.cli import main
 from napari_unetic.image.reading import read_labels
 from napari_unetic.widgets.layers import METADATA_KEY
@@ -76,7 +76,7 @@ def test_copy_as_command(
     (image,) = viewer.open(tmp_path / "my cells.tif", plugin="napari")
     assert image.source.path
     dock.sensitivity.value = 0.7
-    dock.more.diameter.setValue(22)
+    dock.more.diameter.value = 22
     run(dock, idle)
     dock.result.copy_command.click()
     words = shlex.split(copied())
@@ -84,6 +84,25 @@ def test_copy_as_command(
     assert main(words[1:]) == 0
     written = read_labels(tmp_path / "my cells_labels.tif")
     np.testing.assert_array_equal(written, viewer.layers[-1].data)
+
+
+def test_what_was_found_out_is_shown(viewer: Any, dock: Any, idle: Any) -> None:
+    """The size of large objects stands below the control, and in the message."""
+    large, _ = nuclei_sample((330, 330), 1, n_nuclei=9, diameter=(68, 80), touching=0)
+    image = viewer.add_image(large, name="large")
+    run(dock, idle)
+    np.testing.assert_array_equal(viewer.layers[-1].data, segment(large))
+    assert "reduced for objects of about" in dock.report.message.text()
+    assert "from" in dock.more.found_diameter.text()
+    assert dock.more.found_diameter.isVisibleTo(dock.more.content)
+    dock.more.diameter.value = "usual"
+    run(dock, idle)
+    assert "reduced" not in dock.report.message.text()
+    assert dock.more.found_diameter.text() == ""
+    np.testing.assert_array_equal(
+        viewer.layers[-1].data, segment(large, diameter="usual")
+    )
+    assert image in viewer.layers
 
 
 def test_copy_as_command_without_a_file(
@@ -102,12 +121,12 @@ def test_run_like_this(viewer: Any, dock: Any, nuclei: Any, idle: Any) -> None:
     """The selected result's model and settings segment the image that is chosen."""
     viewer.add_image(nuclei, name="cells")
     dock.sensitivity.value = 0.8
-    dock.more.diameter.setValue(21)
+    dock.more.diameter.value = 21
     dock.adjust.fill_holes.setChecked(False)
     run(dock, idle)
     first = viewer.layers["cells nuclei"]
     dock.sensitivity.value = 0.5
-    dock.more.diameter.setValue(33)
+    dock.more.diameter.value = 33
     idle(dock)
     run(dock, idle)
     first.metadata[METADATA_KEY]["settings"]["sensitivity"] = 0.815
@@ -119,7 +138,7 @@ def test_run_like_this(viewer: Any, dock: Any, nuclei: Any, idle: Any) -> None:
     settings = third.metadata[METADATA_KEY]["settings"]
     del settings["decoding"]
     assert settings == {"sensitivity": 0.815, "diameter": 21, "fill_holes": False}
-    assert dock.sensitivity.value == 0.815 and dock.more.diameter.number == 21
+    assert dock.sensitivity.value == 0.815 and dock.more.diameter.value == 21
 
 
 def test_run_like_this_of_a_plane_and_a_region(

@@ -171,7 +171,7 @@ def test_settings_are_passed_on(
     dock.adjust.smallest.setValue(12)
     dock.adjust.fill_holes.setChecked(False)
     dock.adjust.drop_border.setChecked(True)
-    dock.more.diameter.setValue(25)
+    dock.more.diameter.value = 25
     dock.more.device.setCurrentIndex(dock.more.device.findText("cpu"))
     dock.more.tile.setValue(128)
     dock.button.click()
@@ -200,10 +200,31 @@ def test_invalid_number(viewer: Any, open_dock: Any) -> None:
     assert "tile of at least 64 pixels" in dock.button.toolTip()
     dock.more.tile.number = None
     assert dock.button.isEnabled() and dock.more.tile.text() == "by memory"
-    assert dock.more.diameter.text() == "auto"
+    assert dock.more.diameter.currentText() == "auto"
     assert "For this model: 20 pixels." in dock.more.diameter.toolTip()
-    dock.more.diameter.setValue(5000)
+    dock.more.diameter.value = 5000
     assert "correct the diameter" in dock.plan.text()
+
+
+def test_diameter_is_chosen_or_typed(viewer: Any, open_dock: Any) -> None:
+    """A menu of two ways takes a number, too; anything else is named."""
+    dock = open_dock()
+    viewer.add_image(GREY)
+    box = dock.more.diameter
+    assert box.value == "auto"
+    assert [box.itemText(k) for k in range(box.count())] == ["auto", "usual"]
+    seen = []
+    box.changed.connect(lambda: seen.append(box.value))
+    for text in ("usual", "12,5 px", "30", "wide", " "):
+        box.setCurrentText(text)
+        box.lineEdit().editingFinished.emit()
+        if text == "wide":
+            assert "'auto' or 'usual', got 'wide'" in dock.plan.text()
+            assert not dock.button.isEnabled()
+    assert seen == ["usual", 12.5, 30, "wide", "auto"]
+    assert dock.button.isEnabled() and box.currentText() == "auto"
+    box.value = 21.3725
+    assert box.value == 21.3725 and box.currentText() == "21.4 px"
 
 
 def test_sensitivity_goes_back(viewer: Any, open_dock: Any) -> None:

@@ -101,7 +101,7 @@ _METAVARS = {
     "channel": "C",
     "plane": "P",
     "region": "R",
-    "diameter": "PX",
+    "diameter": "PX|auto|usual",
     "pixel_size": "UM",
     "sensitivity": "S",
     "splitting": "S",

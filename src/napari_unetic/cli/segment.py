@@ -74,12 +74,19 @@ class Row:
         """Return the row as a line of the summary."""
         if self.status == "done":
             assert self.seconds is not None
-            return (
-                f"{self._found()} {self.seconds:8.2f} s  {self.input} -> {self.output}"
-            )
+            line = f"{self._found()} {self.seconds:8.2f} s  {self.input} -> "
+            return line + self.output + self._resized()
         if self.status == "skipped":
             return f"        skipped: exists    {self.input} -> {self.output}"
         return f"        failed             {self.input}"
+
+    def _resized(self) -> str:
+        """Say whether the image was brought to another size for its objects."""
+        sizing = (self.provenance or {}).get("diameter", {})
+        how, _, why = sizing.get("why", "").partition(": ")
+        if how not in ("reduced", "magnified"):
+            return ""
+        return f"  ({how}: {why}, about {sizing['estimate_px']:.3g} pixels)"
 
     def _found(self) -> str:
         """Say how many objects, or how much of the image each class takes."""
@@ -204,9 +211,12 @@ def _share(
     progress: Progress, index: int, n_jobs: int, job: Job
 ) -> Callable[[Step], None]:
     """Return what shows a step of one image as its share of all images."""
+    part = 0.0
 
     def show(step: Step) -> None:
-        part = min(step.done / step.total, 1.0) if step.total else 0.0
+        nonlocal part
+        # An image that is run again at another size begins anew.
+        part = max(part, min(step.done / step.total, 1.0) if step.total else 0.0)
         progress(Step(index + part, n_jobs, job.source.name, step.values, step.notice))
 
     return show

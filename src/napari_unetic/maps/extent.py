@@ -90,7 +90,8 @@ def find_extent(
     description : ModelDescription
         Of the model.
     settings : SegmentSettings
-        Plane, region, diameter, pixel size.
+        Plane, region, diameter, pixel size. A diameter that is to be found out counts
+        as the usual one, until it is known.
 
     Raises
     ------
@@ -170,10 +171,11 @@ def _scaled(
     """Return the factor to the size that the network works at, and that size."""
     side = description.resize_px
     if side is None:
-        zoom = _zoom(description, settings.diameter, settings.pixel_size)
+        zoom = _zoom(description, settings.given_diameter, settings.pixel_size)
         return zoom, scaled_shape(shape, zoom)
-    if settings.diameter is not None or settings.pixel_size is not None:
-        given = "a diameter" if settings.diameter is not None else "a pixel size"
+    if settings.given_diameter is not None or settings.pixel_size is not None:
+        is_size = settings.given_diameter is None
+        given = "a pixel size" if is_size else "a diameter"
         raise UneticError(
             f"Expected no size of objects for {description.name!r}, which sees every "
             f"image as {side} × {side} pixels, got {given}; leave it out."

@@ -93,6 +93,18 @@ class Preparation:
     notices: list[str] = field(default_factory=list)
     _is_warm: bool = False
 
+    def for_plan(self, plan: Plan) -> Preparation:
+        """Return the same, normalised alike, for another plan of image and model.
+
+        The plan may be of another size, or of an image that is a part of this one.
+        Where memory ran out before, it begins with what was enough then.
+        """
+        first = Rung(self.plan.device, self.plan.tile, self.plan.batch)
+        rung = Rung(plan.device, plan.tile, plan.batch)
+        if self.rung != first:
+            rung = replace(self.rung, tile=min(self.rung.tile, plan.tile))
+        return replace(self, plan=plan, rung=rung, notices=list(self.notices))
+
     def maps_steps(
         self, plane: tuple[int, ...], into: NDArray[np.float32] | None = None
     ) -> Steps[NDArray[np.float32]]:

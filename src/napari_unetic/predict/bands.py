@@ -115,6 +115,20 @@ class PlaneDecoder(BandDecoder):
         super().__init__(plan, settings, plan.margin[0])
         self._put = put
 
+    def take_found(self, objects: Objects) -> None:
+        """Take in all objects of a plane instead of its maps.
+
+        Parameters
+        ----------
+        objects : Objects
+            As `napari_unetic.predict.planes.decode_all` returns them for a plane that
+            is decoded in one piece.
+        """
+        plan = self._plan
+        self._bands.clear()
+        rows = slice(0, plan.box[0].stop - plan.box[0].start)
+        self._put(rows, wanted(objects, plan, self._settings, plan.box))
+
     def _decode(self, band: slice) -> bool:
         """Decode a band; False where maps are still missing for it."""
         plan, settings = self._plan, self._settings

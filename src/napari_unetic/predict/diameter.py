@@ -1,12 +1,15 @@
-"""How large the objects of an image are, found out before it is segmented.
+"""How large the objects of an image are, found out while or before it is segmented.
 
-The network is run on a small part of the image, what it finds is decoded, and each
-object votes for its own diameter: more the surer the network is of it, the more of the
-image it covers, and the nearer its size on the network's grid is to the working
-diameter. If the first run, at the usual size, finds objects of about that size and is
-sure of them, nothing more is done. Else a coarse and a fine run follow, and one at the
-size that the votes are for by then. Each run sees at most `SIDE_PX`² pixels, so that
-the cost does not grow with the image.
+The network is run, what it finds is decoded, and each object votes for its own
+diameter: more the surer the network is of it, the more of the image it covers, and the
+nearer its size on the network's grid is to the working diameter. If the first run, at
+the usual size, finds objects of about that size and is sure of them, nothing more is
+done. Else a coarse and a fine run follow, and one at the size that the votes are for by
+then.
+
+A plane of up to `WHOLE_PX` is run as a whole at first, so that its maps and objects are
+the result already where the usual size is right. Of larger ones, and in later runs, at
+most `SIDE_PX`² pixels are seen, so that the cost does not grow with the image.
 
 ``benchmarks/accuracy/diameters.py`` compares this with other rules.
 """
@@ -22,14 +25,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_unetic.image.region import Region
-from napari_unetic.image.source import Image, as_image
-from napari_unetic.instances.decode import decode
+from napari_unetic.image.source import Image
 from napari_unetic.instances.objects import score_objects
 from napari_unetic.maps import plan_work, prepare
-from napari_unetic.maps.extent import MARGIN_DIAMETERS, Box, find_extent
-from napari_unetic.maps.ladder import Rung
+from napari_unetic.maps.extent import MARGIN_DIAMETERS, Box
 from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.model.registry import load_model
+from napari_unetic.predict.bands import PlaneDecoder
+from napari_unetic.predict.planes import Objects, decode_all, learn_pace
+from napari_unetic.predict.votes import DiameterEstimate, Found, measured, vote
+from napari_unetic.settings import SegmentSettings
 from napari_unetic.steps import Step, Steps, drain
 
 if TYPE_CHECKING:
@@ -39,10 +44,13 @@ if TYPE_CHECKING:
     from napari_unetic.maps import Plan, Preparation
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
-    from napari_unetic.settings import SegmentSettings
+    from napari_unetic.predict.bands import BandDecoder
+
+WHOLE_PX: Final = 1024**2
+"""Planes of no more pixels, of the image or on the network's grid, are run whole."""
 
 SIDE_PX: Final = 256
-"""Pixels a side of what the network is given in each run."""
+"""Pixels a side of what the network is given in each other run."""
 
 USUAL, COARSE, FINE = 1.0, 4.0, 0.5
 """Diameters that the first three runs are best for, in usual ones."""
@@ -53,69 +61,57 @@ REFINED: Final = (USUAL, COARSE, FINE, 2.0, 8.0)
 USUAL_RANGE: Final = (0.5, 2.5)
 """Diameters, in usual ones, for which the first run is enough where it is sure."""
 
-SURE_ENOUGH: Final = 0.6
-"""How sure it must be; wrong estimates of the benchmark's images are up to .64."""
+SURE_AT_ONCE: Final = 0.55
+"""How sure it must be: of 314 images of the benchmark that are, objects of 3 are over
+3 usual diameters large, and of none smaller than .42."""
 
-N_RUNS: Final = 4
+LOOKING: Final = Step(0, 0, "looking for the diameter")
 
-_SCORE_POWER = 3
-_SIZE_SPREAD = 0.9
-_BANDWIDTH = 0.25
-_LIKE_FACTOR = 1.8
-_FEW = 3
+_DECODING: Final = ("sensitivity", "splitting", "smallest", "fill_holes")
 _PROBES, _PROBE_STEP = 3, 8
 
 
-@dataclass(frozen=True, slots=True)
-class DiameterEstimate:
-    """How large objects seem to be.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ready:
+    """A plane that was run as a whole at the usual size.
 
     Parameters
     ----------
-    diameter : float or None
-        Median diameter in pixels of the image, of circles of the objects' areas; None
-        where no object was found.
-    n_objects : int
-        Objects of about that size that it rests on; one that was found in two runs
-        counts twice.
-    sure : float
-        From 0 to 1: the share of the votes that are for about this diameter, times the
-        mean score of these objects, less where they are few.
-    seconds : float
-        That it took.
+    plane : tuple of int
+        Which one.
+    maps : ndarray of shape (M, Y', X'), float32
+        All of them, as the plan has it.
+    objects : Objects or None
+        Decoded from them with the thresholds that are asked for; None where these are
+        not the model's own, by which the diameter is judged.
     """
 
-    diameter: float | None
-    n_objects: int
-    sure: float
-    seconds: float
+    plane: tuple[int, ...]
+    maps: NDArray[np.float32]
+    objects: Objects | None
+
+    def give_to(self, decoder: BandDecoder) -> None:
+        """Have it decoded, if it still has to be."""
+        if self.objects is not None and isinstance(decoder, PlaneDecoder):
+            decoder.take_found(self.objects)
+        else:
+            decoder.take(self.maps)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """Objects that were found in one run or several.
+class Look:
+    """What a look at an image has told.
 
     Parameters
     ----------
-    diameters : ndarray of shape (n,), float64
-        In pixels of the image.
-    on_grid : ndarray of shape (n,), float64
-        In working diameters, at the size that the network saw.
-    scores : ndarray of shape (n,), float64
-        Of `napari_unetic.instances.objects.score_objects`.
+    estimate : DiameterEstimate
+        The diameter.
+    ready : Ready, optional
+        What need not be done again at the usual size.
     """
 
-    diameters: NDArray[np.float64]
-    on_grid: NDArray[np.float64]
-    scores: NDArray[np.float64]
-
-    def and_those(self, other: Found) -> Found:
-        """Return the objects of both."""
-        return Found(
-            np.concatenate([self.diameters, other.diameters]),
-            np.concatenate([self.on_grid, other.on_grid]),
-            np.concatenate([self.scores, other.scores]),
-        )
+    estimate: DiameterEstimate
+    ready: Ready | None
 
 
 def estimate_diameter_steps(
@@ -129,17 +125,19 @@ def estimate_diameter_steps(
     ----------
     image : Image or array-like
         Of a stack the plane in the middle is looked at; of a large plane a part, the
-        one of nine that varies most. No more is read.
+        one of nine that varies most. No more is read, but for the normalisation.
     model : str, Path or Model
         As for `napari_unetic.predict.segment`.
     settings : SegmentSettings
-        Axes, channel, plane, region, thresholds, device and precision. Diameter and
-        pixel size are not looked at, for they are what is asked.
+        Axes, channel, plane, region, device and precision. Diameter and pixel size are
+        not looked at, for they are what is asked, and neither are thresholds, so that
+        these can be moved afterwards.
 
     Yields
     ------
     Step
-        Before each run: one where objects are of about the usual size, else up to four.
+        As `look_steps`. There is one run where objects are of about the usual size,
+        else there are up to four.
 
     Returns
     -------
@@ -152,45 +150,99 @@ def estimate_diameter_steps(
     """
     started = time.perf_counter()
     loaded = load_model(model)
-    description = loaded.description
-    object_kind(description)
-    check_planar(description)
-    usual = description.input_diameter_px or description.working_diameter_px
-    chosen = settings.model_copy(update={"diameter": usual, "pixel_size": None})
-    source = as_image(image, settings.axes)
-    part = _part(source, description, chosen, _span(description, COARSE * usual))
-    inner = chosen.model_copy(
-        update={"axes": None, "plane": None, "region": None, "tile": None}
-    )
-    yield Step(0, N_RUNS, "estimating the diameter")
-    whole = slice(0, part.shape_yx[0]), slice(0, part.shape_yx[1])
-    square = _richest(part, (), settings.channel, whole, _span(description, usual))
-    run = _run(part, loaded, inner, usual, _centre(square))
-    found = run.found
+    object_kind(loaded.description)
+    check_planar(loaded.description)
+    usual = settings.model_copy(update={"diameter": "usual", "pixel_size": None})
+    work = prepare(plan_work(image, loaded.description, usual), loaded)
+    look = yield from look_steps(work)
+    return replace(look.estimate, seconds=time.perf_counter() - started)
+
+
+def look_steps(work: Preparation) -> Steps[Look]:
+    """Estimate the diameter of the objects of an image that is about to be segmented.
+
+    Parameters
+    ----------
+    work : Preparation
+        Of a plan at the usual size, with a model of objects.
+
+    Yields
+    ------
+    Step
+        Before each run over a part; after each tile of a whole plane.
+
+    Returns
+    -------
+    Look
+    """
+    started = time.perf_counter()
+    plan, description = work.plan, work.plan.description
+    usual = usual_diameter(description)
+    plane = plan.planes[len(plan.planes) // 2]
+    ready, part = None, None
+    if plan.n_decoded <= WHOLE_PX:
+        ready, found = yield from _whole_steps(work, plane)
+    else:
+        yield LOOKING
+        part = _part(plan, plane)
+        found = _run(work, part, usual, _centre(_richest_of(part, plan))).found
     said = vote(found)
-    if said.diameter is None or not _is_usual(said, usual):
-        yield Step(1, N_RUNS, "estimating the diameter")
-        run = _run(part, loaded, inner, COARSE * usual, None, run)
-        found = found.and_those(run.found)
-        centre = _busiest(run.foreground, run.prepared.plan)
-        yield Step(2, N_RUNS, "estimating the diameter")
-        fine = _run(part, loaded, inner, FINE * usual, centre, run)
-        found = found.and_those(fine.found)
-        said = vote(found)
-        if said.diameter is not None:
-            nearest = _nearest(said.diameter / usual)
-            if nearest not in (USUAL, COARSE, FINE):
-                yield Step(3, N_RUNS, "estimating the diameter")
-                last = _run(part, loaded, inner, nearest * usual, centre, run)
-                said = vote(found.and_those(last.found))
-    return replace(said, seconds=time.perf_counter() - started)
+    if not _is_enough(said, usual):
+        part = part or _part(plan, plane)
+        said = yield from _further_steps(work, part, found, usual)
+    return Look(replace(said, seconds=time.perf_counter() - started), ready)
 
 
-def _is_usual(said: DiameterEstimate, usual: float) -> bool:
+def _is_enough(said: DiameterEstimate, usual: float) -> bool:
     """Whether an estimate of the first run is good enough."""
     low, high = USUAL_RANGE
     size = (said.diameter or 0.0) / usual
-    return said.sure >= SURE_ENOUGH and low <= size <= high
+    return said.sure >= SURE_AT_ONCE and low <= size <= high
+
+
+def _whole_steps(
+    work: Preparation, plane: tuple[int, ...]
+) -> Steps[tuple[Ready, Found]]:
+    """Run the network over a whole plane at the usual size."""
+    plan, is_all = work.plan, len(work.plan.planes) == 1
+    steps = work.maps_steps(plane)
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                maps: NDArray[np.float32] = end.value
+                break
+            # Of a stack this is not how far the work is.
+            yield step if is_all else replace(LOOKING, notice=step.notice)
+    finally:
+        steps.close()
+    plain, started = _plain(plan.settings), time.perf_counter()
+    objects = decode_all(maps, plan, plain, plan.box, plan.map_box)
+    learn_pace(plan, time.perf_counter() - started)
+    found = measured(objects.labels, objects.scores, 1, _working(plan))
+    is_asked = plain == plan.settings
+    return Ready(plane, maps, objects if is_asked else None), found
+
+
+def _further_steps(
+    work: Preparation, part: Image, found: Found, usual: float
+) -> Steps[DiameterEstimate]:
+    """Run the network at other sizes, where the usual one was not enough."""
+    yield LOOKING
+    coarse = _run(work, part, COARSE * usual)
+    found = found.and_those(coarse.found)
+    centre = _busiest(coarse.foreground, coarse.plan)
+    yield LOOKING
+    found = found.and_those(_run(work, part, FINE * usual, centre).found)
+    said = vote(found)
+    if said.diameter is None:
+        return said
+    nearest = _nearest(said.diameter / usual)
+    if nearest in (USUAL, COARSE, FINE):
+        return said
+    yield LOOKING
+    return vote(found.and_those(_run(work, part, nearest * usual, centre).found))
 
 
 def _nearest(size: float) -> float:
@@ -198,51 +250,16 @@ def _nearest(size: float) -> float:
     return min(REFINED, key=lambda one: float(abs(np.log(one / size))))
 
 
-def vote(found: Found) -> DiameterEstimate:
-    """Return the diameter that objects are for; its seconds are 0.
-
-    Parameters
-    ----------
-    found : Found
-        Objects of all runs.
-
-    Returns
-    -------
-    DiameterEstimate
-        Votes are score³ × area × a bell over the logarithm of the size on the grid.
-        Their density over the logarithm of the diameter has its peak somewhere; the
-        median diameter of the objects within a factor of 1.8 of it is taken, in which
-        an object counts by its vote without its area, as in a plain median.
-    """
-    area = found.diameters**2
-    size = np.log(np.maximum(found.on_grid, 1e-9))
-    trust = found.scores**_SCORE_POWER * np.exp(-(size**2) / (2 * _SIZE_SPREAD**2))
-    votes = trust * area
-    if not votes.sum() > 0:
-        return DiameterEstimate(None, 0, 0.0, 0.0)
-    logs = np.log(found.diameters)
-    grid = np.linspace(logs.min(), logs.max(), 80)
-    bells = np.exp(-((grid[:, None] - logs) ** 2) / (2 * _BANDWIDTH**2))
-    peak = grid[(bells * votes).sum(axis=1).argmax()]
-    near = np.abs(logs - peak) < np.log(_LIKE_FACTOR)
-    if not trust[near].sum() > 0:
-        return DiameterEstimate(None, 0, 0.0, 0.0)
-    n = int(near.sum())
-    score = float(np.average(found.scores[near], weights=area[near]))
-    share = float(votes[near].sum() / votes.sum())
-    return DiameterEstimate(
-        diameter=_median(found.diameters[near], trust[near]),
-        n_objects=n,
-        sure=share * score * n / (n + _FEW),
-        seconds=0.0,
-    )
+def _plain(settings: SegmentSettings) -> SegmentSettings:
+    """Return settings with the model's own thresholds."""
+    fields = SegmentSettings.model_fields
+    plain = {name: fields[name].default for name in _DECODING}
+    return settings.model_copy(update=plain)
 
 
-def _median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
-    """Return the value below and above which lies half of the weight."""
-    order = np.argsort(values)
-    total = np.cumsum(weights[order])
-    return float(values[order][np.searchsorted(total, total[-1] / 2)])
+def _working(plan: Plan) -> float:
+    """Return the working diameter in pixels of the image, at the size of a plan."""
+    return plan.description.working_diameter_px / plan.zoom
 
 
 # --- what is looked at -----------------------------------------------------------
@@ -253,15 +270,25 @@ def _span(description: ModelDescription, diameter: float) -> int:
     return max(1, round(SIDE_PX * diameter / description.working_diameter_px))
 
 
-def _part(
-    image: Image, description: ModelDescription, settings: SegmentSettings, side: int
-) -> Image:
-    """Read the part of an image that is looked at: one plane, at most `side`²."""
-    extent = find_extent(image, description, settings)
-    plane = extent.planes[len(extent.planes) // 2]
-    box = _richest(image, plane, settings.channel, extent.box, side)
+def usual_diameter(description: ModelDescription) -> float:
+    """Return the diameter in pixels of objects in the images a model is meant for."""
+    return description.input_diameter_px or description.working_diameter_px
+
+
+def _part(plan: Plan, plane: tuple[int, ...]) -> Image:
+    """Read the part of a plane that is looked at, as the coarse run sees it."""
+    image, description = plan.image, plan.description
+    side = _span(description, COARSE * usual_diameter(description))
+    box = _richest(image, plane, plan.settings.channel, plan.box, side)
     window = image.read(plane, None, *box)
     return Image(np.asarray(window), "CYX", rgb=image.rgb, name=image.name)
+
+
+def _richest_of(part: Image, plan: Plan) -> Box:
+    """Return the square of a part that a run at the usual size sees."""
+    whole = slice(0, part.shape_yx[0]), slice(0, part.shape_yx[1])
+    side = _span(plan.description, USUAL * usual_diameter(plan.description))
+    return _richest(part, (), plan.settings.channel, whole, side)
 
 
 def _richest(
@@ -307,37 +334,37 @@ class _Run:
 
     found: Found
     foreground: NDArray[np.float32]
-    prepared: Preparation
+    plan: Plan
 
 
 def _run(
+    work: Preparation,
     part: Image,
-    model: Model,
-    settings: SegmentSettings,
     diameter: float,
-    centre: tuple[float, float] | None,
-    before: _Run | None = None,
+    centre: tuple[float, float] | None = None,
 ) -> _Run:
-    """Run the network at one size, around a centre or over the whole part.
-
-    The normalisation is that of the run before.
-    """
-    description = model.description
-    changed: dict[str, Any] = {"diameter": diameter}
+    """Run the network at one size, around a centre or over the whole part."""
+    description = work.plan.description
+    changed: dict[str, Any] = {
+        "diameter": diameter,
+        "pixel_size": None,
+        "axes": None,
+        "plane": None,
+        "region": None,
+    }
     if centre is not None:
         # The margin of real pixels around a region is looked at, too.
         inner = 1 - 2 * MARGIN_DIAMETERS * description.working_diameter_px / SIDE_PX
         side = max(1, round(max(inner, 0.25) * _span(description, diameter)))
         changed["region"] = _around(centre, part.shape_yx, side)
-    plan = plan_work(part, description, settings.model_copy(update=changed))
-    if before is None:
-        prepared = prepare(plan, model)
-    else:
-        rung = Rung(plan.device, plan.tile, plan.batch)
-        prepared = replace(before.prepared, plan=plan, rung=rung, notices=[])
-    maps = drain(prepared.maps_steps(()))
-    found = _measured(maps, settings, description, plan.zoom)
-    return _Run(found, maps[0], prepared)
+    settings = _plain(work.plan.settings).model_copy(update=changed)
+    plan = plan_work(part, description, settings)
+    maps = drain(work.for_plan(plan).maps_steps(()))
+    # On the network's own grid: what was reduced for a look is not magnified for it.
+    labels = object_kind(description).decode(maps)
+    scores = score_objects(labels, maps)
+    found = measured(labels, scores, 1 / plan.zoom, _working(plan))
+    return _Run(found, maps[0], plan)
 
 
 def _around(
@@ -360,25 +387,3 @@ def _busiest(foreground: NDArray[np.float32], plan: Plan) -> tuple[float, float]
     smooth = ndimage.uniform_filter(foreground, sides, mode="constant")
     row, column = np.unravel_index(int(smooth.argmax()), smooth.shape)
     return (float(row) + 0.5) / plan.zoom, (float(column) + 0.5) / plan.zoom
-
-
-def _measured(
-    maps: NDArray[np.float32],
-    settings: SegmentSettings,
-    description: ModelDescription,
-    zoom: float,
-) -> Found:
-    """Return the objects in maps, without those that the edge cuts if it leaves two."""
-    spec = object_kind(description).moved(settings, zoom)
-    labels = decode(maps, spec)
-    scores = score_objects(labels, maps).astype(np.float64)
-    on_grid = 2 * np.sqrt(np.bincount(labels.ravel())[1:] / np.pi)
-    whole = np.ones(scores.size + 1, np.bool_)
-    for edge in (labels[0], labels[-1], labels[:, 0], labels[:, -1]):
-        whole[edge] = False
-    kept = whole[1:] if whole[1:].sum() >= 2 else np.ones(scores.size, np.bool_)
-    return Found(
-        diameters=on_grid[kept] / zoom,
-        on_grid=on_grid[kept] / description.working_diameter_px,
-        scores=scores[kept],
-    )

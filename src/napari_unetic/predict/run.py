@@ -15,6 +15,7 @@ from napari_unetic.maps.beside import Beside, may_work_beside
 from napari_unetic.model.registry import DEFAULT_MODEL, load_model
 from napari_unetic.predict.by_kind import assembly_of
 from napari_unetic.predict.result import KeptMaps, Segmentation
+from napari_unetic.predict.sizing import sized_steps
 from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
 
@@ -37,7 +38,7 @@ def segment(
     channel: int | None = None,
     plane: int | Sequence[int] | None = None,
     region: Region | str | Sequence[Any] | None = None,
-    diameter: float | None = None,
+    diameter: float | str | None = "auto",
     pixel_size: float | None = None,
     sensitivity: float = 0.5,
     splitting: float = 0.5,
@@ -70,11 +71,15 @@ def segment(
         The part of the image to segment, in pixels: a box ``y0, x0, y1, x1``, polygons
         as ``[[[y, x], ...], ...]``, or either as a text. Objects with at least half
         their area in it are kept, whole.
-    diameter : float, optional
+    diameter : float, {"auto", "usual"} or None
         Median diameter of the objects in pixels; the image is resampled so that the
-        network sees objects of its working diameter.
+        network sees objects of its working diameter. ``auto`` finds it out from a part
+        of the image, and leaves the image as it is unless its objects are less than
+        half as large, or more than 2.75 times as large, as the model's usual ones.
+        ``usual`` or None takes these as given.
     pixel_size : float, optional
-        Micrometres a pixel, for models that know theirs; instead of `diameter`.
+        Micrometres a pixel, for models that know theirs; instead of `diameter`, which
+        is then not looked for.
     sensitivity : float
         From 0 to 1: more finds more and larger objects, or more pixels of classes. 0.5
         takes the thresholds of the model as they were tuned.
@@ -171,7 +176,8 @@ def segment_steps(
     Yields
     ------
     Step
-        ``done`` of ``total`` tiles; ``what`` is "decoding" before a plane is decoded.
+        ``done`` of ``total`` tiles; ``what`` is "decoding" before a plane is decoded,
+        and "looking for the diameter", without figures, before such a look.
 
     Returns
     -------
@@ -182,23 +188,32 @@ def segment_steps(
     loaded = load_model(model)
     plan = plan_work(image, loaded.description, chosen, keep_maps_bytes=keep_maps_bytes)
     started = time.perf_counter()
-    work = prepare(plan, loaded)
+    sized = yield from sized_steps(prepare(plan, loaded), keep_maps_bytes)
+    work, plan, ready = sized.work, sized.work.plan, sized.ready
     assembly = assembly_of(plan, chosen)
     kept: dict[tuple[int, ...], NDArray[np.float32]] = {}
     with Beside(is_threaded=may_work_beside(plan.device)) as beside:
         for n_done, plane in enumerate(plan.planes, start=1):
-            deliver = partial(_decode_beside, beside, assembly.decoder(plane))
-            if plan.keeps_maps:
-                kept[plane] = work.empty_maps()
-            if plan.is_decoded_whole:
+            decoder = assembly.decoder(plane)
+            deliver = partial(_decode_beside, beside, decoder)
+            if ready is not None and ready.plane == plane:
+                beside.follow(partial(ready.give_to, decoder))
+                if plan.keeps_maps:
+                    kept[plane] = ready.maps
+            elif plan.is_decoded_whole:
                 # In one array from the start, which no strips need be copied into.
-                deliver((yield from work.maps_steps(plane, kept.get(plane))))
+                maps = yield from work.maps_steps(plane)
+                if plan.keeps_maps:
+                    kept[plane] = maps
+                deliver(maps)
             else:
+                if plan.keeps_maps:
+                    kept[plane] = work.empty_maps()
                 yield from work.strips_steps(plane, deliver, kept.get(plane))
             done = plan.n_tiles * n_done / len(plan.planes)
             yield Step(done, plan.n_tiles, "decoding")
         beside.wait()
-    provenance = work.provenance()
+    provenance = {**work.provenance(), "diameter": sized.record}
     notices = (*plan.image.notices, *work.notices)
     return assembly.result(
         time.perf_counter() - started,

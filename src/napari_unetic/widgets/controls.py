@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
-    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
@@ -150,41 +149,6 @@ class WholeNumber(QSpinBox):
         self.setValue(self.minimum() if number is None else number)
 
 
-class Number(QDoubleSpinBox):
-    """A number above 0 that may be left to somebody else.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    automatic : str
-        What it shows where nothing is asked for.
-    highest : float
-        The largest that can be asked for.
-    unit : str
-        Written behind the number.
-    """
-
-    def __init__(
-        self, parent: QWidget, automatic: str, *, highest: float, unit: str = " px"
-    ) -> None:
-        super().__init__(parent)
-        self.setRange(0, highest)
-        self.setDecimals(1)
-        self.setSpecialValueText(automatic)
-        self.setSuffix(unit)
-        _make_narrow(self)
-
-    @property
-    def number(self) -> float | None:
-        """The number asked for, or None."""
-        return self.value() or None
-
-    @number.setter
-    def number(self, number: float | None) -> None:
-        self.setValue(number or 0)
-
-
 def explain(control: QWidget, tooltip: str) -> None:
     """Say what a control does when the mouse rests on it."""
     # A menu also tells what is chosen.
@@ -241,7 +205,7 @@ def connect(control: QWidget, slot: Callable[[], None]) -> None:
         control.toggled.connect(lambda checked: slot())
     elif isinstance(control, QComboBox):
         control.currentTextChanged.connect(lambda text: slot())
-    elif isinstance(control, QSpinBox | QDoubleSpinBox):
+    elif isinstance(control, QSpinBox):
         control.valueChanged.connect(lambda value: slot())
 
 

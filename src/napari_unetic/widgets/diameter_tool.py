@@ -67,5 +67,5 @@ class DiameterTool(QObject):
         form.escape.setEnabled(False)
         form.report.say("")
         if length is not None:
-            form.more.diameter.number = length
-            form.report.say(f"Diameter: {form.more.diameter.text()}.")
+            form.more.diameter.value = length
+            form.report.say(f"Diameter: {form.more.diameter.currentText()}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,12 @@ from napari.utils.transforms import Affine
 from napari_unetic.axes import AXES, PixelSize, canonical, check_axes
 from napari_unetic.errors import UneticError
 from napari_unetic.image.source import Image, as_image
-from napari_unetic.widgets.levels import level_data, level_factors, level_offsets
+from napari_unetic.widgets.levels import (
+    factors_between,
+    level_data,
+    level_factors,
+    level_offsets,
+)
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -66,8 +71,8 @@ class LayerSource:
     factors : tuple of float
         Pixels of level 0 that one of the level covers, for each letter of `axes` but
         that of colours.
-    fine : array-like
-        Data of level 0.
+    levels : sequence of array-like
+        Data of all levels, the finest first.
     path : str
         The file that the layer was opened from, or an empty text.
     """
@@ -79,7 +84,7 @@ class LayerSource:
     state: Mapping[str, Any] = field(repr=False)
     level: int
     factors: tuple[float, ...]
-    fine: Any = field(repr=False)
+    levels: Sequence[Any] = field(repr=False)
     path: str = ""
 
     @property
@@ -117,8 +122,25 @@ class LayerSource:
 
         A few pixels of a level other than 0 are read (`level_offsets`).
         """
-        found = level_offsets(self.fine, self.data, self.factors)
+        found = level_offsets(self.levels[0], self.data, self.factors)
         return dict(zip(self.axes, found, strict=False))
+
+    def level_factors(self) -> list[tuple[float, ...]]:
+        """Return the factors of each level."""
+        ndim = len(self.factors)
+        return [factors_between(self.levels[0], one, ndim) for one in self.levels]
+
+    def at_level(self, level: int) -> LayerSource:
+        """Return the same layer at another of its levels."""
+        factors = self.level_factors()[level]
+        scale = np.asarray(self.state["scale"], np.float64) * np.array(factors)
+        return replace(
+            self,
+            data=self.levels[level],
+            pixel_size=pixel_size_of(self.axes, scale, self.state["units"]),
+            level=level,
+            factors=factors,
+        )
 
     def text(self) -> str:
         """Say in a line how the layer is understood."""
@@ -237,6 +259,8 @@ def layer_source(
     UneticError
         If the dimensions cannot be those of an image, or there is no such level.
     """
+    n_levels = len(layer.data) if layer.multiscale else 1
+    levels = tuple(level_data(layer, k) for k in range(n_levels))
     data = level_data(layer, level)
     text = check_axes(axes, len(data.shape)) if axes else _guess_axes(layer)
     factors = level_factors(layer, level)
@@ -248,7 +272,7 @@ def layer_source(
         state=_state(layer),
         level=level,
         factors=factors,
-        fine=level_data(layer),
+        levels=levels,
         path=layer.source.path or "",
     )
 

@@ -71,13 +71,30 @@ def level_factors(layer: ImageLayer, level: int) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
+        As `factors_between`.
+    """
+    return factors_between(level_data(layer, 0), level_data(layer, level), layer.ndim)
+
+
+def factors_between(fine: Any, coarse: Any, ndim: int) -> tuple[float, ...]:
+    """Return how many pixels of one level one of a coarser one covers.
+
+    Parameters
+    ----------
+    fine, coarse : array-like
+        Data of the levels; only their shapes count.
+    ndim : int
+        Dimensions to compare; one of colours comes behind them.
+
+    Returns
+    -------
+    tuple of float
         A whole number where the sizes are those of a pyramid that halves (thirds,
         ...), whatever it does with an odd row at the end; else the ratio of the
         sizes.
     """
-    sizes = level_data(layer, 0).shape[: layer.ndim]
-    coarse = level_data(layer, level).shape[: layer.ndim]
-    return tuple(_factor(n, m) for n, m in zip(sizes, coarse, strict=True))
+    sizes = zip(fine.shape[:ndim], coarse.shape[:ndim], strict=True)
+    return tuple(_factor(n, m) for n, m in sizes)
 
 
 def _factor(size: int, coarse: int) -> float:
@@ -93,7 +110,7 @@ def object_diameter(description: ModelDescription, settings: SegmentSettings) ->
     working = description.working_diameter_px
     if settings.pixel_size is not None and description.pixel_size_um is not None:
         return working * description.pixel_size_um / settings.pixel_size
-    return settings.diameter or description.input_diameter_px or working
+    return settings.given_diameter or description.input_diameter_px or working
 
 
 def best_level(
@@ -117,16 +134,33 @@ def best_level(
         network saw, give or take `TOLERANCE`, and that has all planes and channels
         of level 0.
     """
-    if not layer.multiscale:
-        return 0
-    largest = TOLERANCE * object_diameter(description, settings)
-    largest /= description.working_diameter_px
+    levels = range(len(layer.data) if layer.multiscale else 1)
+    factors = [level_factors(layer, level) for level in levels]
+    return fitting_level(factors, description, object_diameter(description, settings))
+
+
+def fitting_level(
+    factors: Sequence[tuple[float, ...]],
+    description: ModelDescription,
+    diameter: float,
+) -> int:
+    """Return what `best_level` does, for objects of a diameter.
+
+    Parameters
+    ----------
+    factors : sequence of tuple of float
+        Of each level.
+    description : ModelDescription
+        Of the model.
+    diameter : float
+        In pixels of level 0.
+    """
+    largest = TOLERANCE * diameter / description.working_diameter_px
     best = 0
-    for level in range(1, len(layer.data)):
-        factors = level_factors(layer, level)
+    for level, along in enumerate(factors):
         # Rows and columns alone may shrink; which they are need not be known.
-        shrunk = [factor for factor in factors if factor != 1]
-        if len(shrunk) <= 2 and max(factors) <= largest:
+        shrunk = [factor for factor in along if factor != 1]
+        if level and len(shrunk) <= 2 and max(along) <= largest:
             best = level
     return best
 
@@ -136,6 +170,7 @@ def settings_on_level(
     description: ModelDescription,
     factors_yx: tuple[float, float],
     offsets_yx: tuple[float, float],
+    found: float | None = None,
 ) -> SegmentSettings:
     """Return settings as they are in the pixels of a level.
 
@@ -149,6 +184,9 @@ def settings_on_level(
         Pixels of level 0 that one of the level covers along Y and X.
     offsets_yx : tuple of float
         Where the level's first pixel lies, in pixels of level 0.
+    found : float, optional
+        The diameter to take instead of one that is to be found out, in pixels of
+        level 0: on another level there is nothing to be found out any more.
 
     Returns
     -------
@@ -157,12 +195,14 @@ def settings_on_level(
     """
     update: dict[str, Any] = {"axes": None}
     area = factors_yx[0] * factors_yx[1]
+    side = math.sqrt(area)
+    if settings.seeks_diameter and found is not None:
+        update["diameter"] = found / side
+    elif settings.pixel_size is not None:
+        update["pixel_size"] = settings.pixel_size * side
+    elif area != 1:
+        update["diameter"] = object_diameter(description, settings) / side
     if area != 1:
-        side = math.sqrt(area)
-        if settings.pixel_size is not None:
-            update["pixel_size"] = settings.pixel_size * side
-        else:
-            update["diameter"] = object_diameter(description, settings) / side
         if settings.smallest is not None:
             update["smallest"] = round(settings.smallest / area)
         if settings.region is not None:

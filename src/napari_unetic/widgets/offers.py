@@ -139,7 +139,7 @@ class Controls:
     channel: int | None = None
     plane: tuple[int, ...] | None = None
     region: Region | None = None
-    diameter: float | None = None
+    diameter: float | str = "auto"
     sensitivity: float = 0.5
     splitting: float = 0.5
     smallest: int | None = None

@@ -82,7 +82,11 @@ def _plain(settings: SegmentSettings) -> dict[str, Any]:
 
 
 def as_command(
-    image_layer: ImageLayer, model: str | Path, settings: SegmentSettings
+    image_layer: ImageLayer,
+    model: str | Path,
+    settings: SegmentSettings,
+    *,
+    level: int = 0,
 ) -> str:
     """Return the line for a shell that writes the same labels to a file.
 
@@ -94,6 +98,9 @@ def as_command(
         Name of a model, or its folder.
     settings : SegmentSettings
         As for `segment_layer`; what is as by default is left out.
+    level : int
+        The level of a multiscale layer that was segmented, where a diameter that was
+        found out chose it.
 
     Returns
     -------
@@ -120,7 +127,9 @@ def as_command(
             f"of shape {tuple(source.data.shape)} where the file has {shape}; "
             f"{_INSTEAD}."
         )
-    if image_layer.multiscale and best_level(image_layer, _described(model), settings):
+    if image_layer.multiscale and not settings.seeks_diameter:
+        level = best_level(image_layer, _described(model), settings)
+    if level:
         raise UneticError(
             f"Expected the finest level of {image_layer.name} to fit the model, got "
             f"objects that are segmented on a coarser one; {_INSTEAD}."

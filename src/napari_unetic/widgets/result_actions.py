@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
@@ -162,7 +163,8 @@ class ResultActions(QObject):
         self._copy(as_python, "napari’s console or a script")
 
     def _copy_command(self) -> None:
-        self._copy(as_command, "a shell")
+        record = {} if self.layer is None else self.layer.metadata[METADATA_KEY]
+        self._copy(partial(as_command, level=record.get("level", 0)), "a shell")
 
     def _copy(
         self, recipe: Callable[[ImageLayer, str, SegmentSettings], str], where: str

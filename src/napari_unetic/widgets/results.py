@@ -17,6 +17,7 @@ from napari_unetic.steps import Step, Steps, drain
 from napari_unetic.widgets.layers import METADATA_KEY, LayerSource, layer_source
 from napari_unetic.widgets.levels import best_level, settings_on_level
 from napari_unetic.widgets.records import keep
+from napari_unetic.widgets.sizing import KEY, sized_source_steps
 from napari_unetic.widgets.tables import features_of
 from napari_unetic.widgets.touching import watch
 
@@ -51,6 +52,9 @@ class SegmentedLayer:
         In pixels of the labels of the whole image.
     model : str
         The model as it was asked for, by name or folder.
+    sizing : dict, optional
+        What was found out about the diameter on level 0, in pixels of it, before the
+        level was chosen; None where that was part of the segmentation.
     """
 
     layer: Labels
@@ -59,6 +63,7 @@ class SegmentedLayer:
     settings: SegmentSettings
     region: Region | None
     model: str
+    sizing: dict[str, Any] | None = None
 
     @property
     def start(self) -> tuple[int, ...]:
@@ -87,7 +92,7 @@ class SegmentedLayer:
         """
         maps = self.segmentation.maps
         assert maps is not None
-        return _on_level(settings, maps.plan.description, self.source)
+        return _on_level(settings, maps.plan.description, self.source, self.sizing)
 
 
 def segment_source_steps(
@@ -96,6 +101,7 @@ def segment_source_steps(
     settings: SegmentSettings | None = None,
     *,
     keep_maps_bytes: int = 0,
+    keeps_level: bool = True,
 ) -> Steps[SegmentedLayer]:
     """Segment a layer's image, one step a tile.
 
@@ -109,6 +115,9 @@ def segment_source_steps(
         In pixels of level 0. Axes have been understood when the source was made.
     keep_maps_bytes : int
         Keep the maps with the result if they take no more bytes than this.
+    keeps_level : bool
+        Segment the level of the source also where another one fits a diameter that is
+        found out first.
 
     Yields
     ------
@@ -133,12 +142,17 @@ def segment_source_steps(
     settings = settings or SegmentSettings()
     loaded = load_model(model)
     object_kind(loaded.description)
-    on_level = _on_level(settings, loaded.description, source)
+    source, sizing = yield from sized_source_steps(
+        source, loaded, settings, keeps_level=keeps_level
+    )
+    on_level = _on_level(settings, loaded.description, source, sizing)
     found = yield from segment_steps(
         source.image(), loaded, keep_maps_bytes=keep_maps_bytes, **dict(on_level)
     )
     asked = str(model) if isinstance(model, str | Path) else loaded.description.name
-    return (yield from _layer_steps(source, found, settings, on_level.region, asked))
+    return (
+        yield from _layer_steps(source, found, settings, on_level.region, asked, sizing)
+    )
 
 
 def decode_layer_steps(
@@ -177,17 +191,29 @@ def decode_layer_steps(
     found = yield from decode_again_steps(maps, on_level)
     return (
         yield from _layer_steps(
-            before.source, found, settings, on_level.region, before.model
+            before.source,
+            found,
+            settings,
+            on_level.region,
+            before.model,
+            before.sizing,
         )
     )
 
 
 def _on_level(
-    settings: SegmentSettings, description: ModelDescription, source: LayerSource
+    settings: SegmentSettings,
+    description: ModelDescription,
+    source: LayerSource,
+    sizing: dict[str, Any] | None,
 ) -> SegmentSettings:
     offsets = source.offsets()
     return settings_on_level(
-        settings, description, source.factors_yx, (offsets["Y"], offsets["X"])
+        settings,
+        description,
+        source.factors_yx,
+        (offsets["Y"], offsets["X"]),
+        None if sizing is None else sizing["taken_px"],
     )
 
 
@@ -197,13 +223,14 @@ def _layer_steps(
     settings: SegmentSettings,
     region: Region | None,
     model: str,
+    sizing: dict[str, Any] | None,
 ) -> Steps[SegmentedLayer]:
     """Make the layer of a segmentation: measure its objects, put it in its place."""
     yield Step(0, 0, "measuring")
     labels, start = _labels(found)
     arranged = source.arrange(labels)
     origin = dict(zip(found.axes, start, strict=True))
-    record = _record(source, found, settings, model) | {
+    record = _record(source, found, settings, model, sizing) | {
         "layer": {
             "axes": source.label_axes,
             "start": [origin.get(letter, 0) for letter in source.label_axes],
@@ -220,7 +247,7 @@ def _layer_steps(
         **source.placement(origin),
     )
     watch(layer).written(touched=False)
-    return SegmentedLayer(layer, found, source, settings, region, model)
+    return SegmentedLayer(layer, found, source, settings, region, model, sizing)
 
 
 def _labels(found: Segmentation) -> tuple[NDArray[Any], tuple[int, ...]]:
@@ -232,10 +259,14 @@ def _labels(found: Segmentation) -> tuple[NDArray[Any], tuple[int, ...]]:
 
 
 def _record(
-    source: LayerSource, found: Segmentation, settings: SegmentSettings, model: str
+    source: LayerSource,
+    found: Segmentation,
+    settings: SegmentSettings,
+    model: str,
+    sizing: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what the layer was made with, settings as they were asked for."""
-    provenance = dict(found.provenance)
+    provenance = dict(found.provenance) | ({} if sizing is None else {KEY: sizing})
     decoding = provenance["settings"]["decoding"]
     return provenance | {
         "settings": settings.changed() | {"decoding": decoding},
@@ -252,7 +283,7 @@ def segment_layer(
     channel: int | None = None,
     plane: int | Sequence[int] | None = None,
     region: Region | str | Sequence[Any] | None = None,
-    diameter: float | None = None,
+    diameter: float | str | None = "auto",
     pixel_size: float | None = None,
     sensitivity: float = 0.5,
     splitting: float = 0.5,
@@ -286,8 +317,9 @@ def segment_layer(
     region : Region, str or sequence, optional
         The part of the image to segment, in pixels: a box ``y0, x0, y1, x1``, polygons
         as ``[[[y, x], ...], ...]``, or either as a text.
-    diameter : float, optional
-        Usual diameter of the objects, in pixels.
+    diameter : float, {"auto", "usual"} or None
+        Usual diameter of the objects, in pixels; ``auto`` finds it out, ``usual`` or
+        None takes the model's own, as for `napari_unetic.segment`.
     pixel_size : float, optional
         Micrometres a pixel, for models that know theirs; instead of `diameter`.
     sensitivity : float
@@ -350,4 +382,5 @@ def segment_layer(
     loaded = load_model(model)
     level = best_level(layer, loaded.description, settings)
     source = layer_source(layer, settings.axes, level)
-    return drain(segment_source_steps(source, model, settings)).layer
+    steps = segment_source_steps(source, model, settings, keeps_level=False)
+    return drain(steps).layer

@@ -18,7 +18,6 @@ from qtpy.QtWidgets import (
 
 from napari_unetic.widgets.choices import Choice, PlaneChoice, RegionChoice
 from napari_unetic.widgets.controls import (
-    Number,
     Slider,
     WholeNumber,
     connect,
@@ -29,6 +28,7 @@ from napari_unetic.widgets.controls import (
     title,
     wrapped,
 )
+from napari_unetic.widgets.diameter_choice import DiameterChoice
 from napari_unetic.widgets.folding import Fold, Form
 
 if TYPE_CHECKING:
@@ -184,7 +184,9 @@ class MoreSection(Fold):
         super().__init__(
             parent, "More", "Size of the objects, channel, region, planes, device."
         )
-        self.diameter = Number(self, "auto", highest=MAX_PX)
+        self.diameter = DiameterChoice(self)
+        self.found_diameter = text_label(self)
+        self.found_diameter.hide()
         self.measure = QPushButton("Measure", self)
         self.measure.setCheckable(True)
         self.channel = Choice(self)
@@ -222,6 +224,7 @@ class MoreSection(Fold):
         form = self._form = Form(self.content)
         form.setContentsMargins(16, 2, 0, 6)
         form.row(title("diameter"), measured, tip("diameter"))
+        form.addRow(self.found_diameter)
         form.row(title("channel"), self.channel, tip("channel"))
         form.row(title("axes"), self.axes, tip("axes"))
         form.row(title("region"), self.region, REGION_TIP)
@@ -260,6 +263,11 @@ class MoreSection(Fold):
         choices = [(NEW_LAYER, "new layer"), *updating]
         self.output.offer(*zip(*choices, strict=True))
         self._form.setRowVisible(self.output, bool(name))
+
+    def show_sizing(self, text: str) -> None:
+        """Say what was found out about the diameter; nothing if it is empty."""
+        self.found_diameter.setText(text)
+        self.found_diameter.setVisible(bool(text))
 
     def show_model(self, description: ModelDescription) -> None:
         """Say which diameter is the model's own."""

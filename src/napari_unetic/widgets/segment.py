@@ -13,6 +13,7 @@ from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.controls import mark, wrapped
 from napari_unetic.widgets.diameter_tool import DiameterTool
 from napari_unetic.widgets.jobs import Job
+from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.live_jobs import LiveThresholds
 from napari_unetic.widgets.lookup import Lookup
 from napari_unetic.widgets.plan_line import Forecast, forecast
@@ -20,6 +21,7 @@ from napari_unetic.widgets.result_actions import ResultActions
 from napari_unetic.widgets.sections import UPDATE
 from napari_unetic.widgets.segment_form import NO_IMAGE, SegmentForm
 from napari_unetic.widgets.showing import Found, run_steps, show, summary
+from napari_unetic.widgets.sizing import sizing_remark, sizing_text
 from napari_unetic.widgets.wording import foldable, shortened
 
 if TYPE_CHECKING:
@@ -145,6 +147,7 @@ class SegmentWidget(SegmentForm):
             if self._followed is not None:
                 getattr(self._followed.events, name).connect(self._update)
         self._measuring.cancel()
+        self.more.show_sizing("")
         if not self._job.running:
             self.report.say("")
         self.more.axes.offer(())
@@ -286,7 +289,10 @@ class SegmentWidget(SegmentForm):
         self._made = run
         self._actions.made(layer)
         self._live.follow(result, layer)
-        lines = (summary(result, layer), shown.remark, run.remark, *found.notices)
+        record = result.layer.metadata[METADATA_KEY]
+        self.more.show_sizing(sizing_text(record))
+        said = sizing_remark(record), shown.remark, run.remark, *found.notices
+        lines = (summary(result, layer), *said)
         self.report.say("\n".join(filter(None, lines)))
         self._show_sections()
         self._thresholds_moved()

@@ -170,7 +170,7 @@ class SegmentForm(QWidget):
             channel=more.channel.value,
             plane=self._plane(layer, letters),
             region=self._region(layer, letters),
-            diameter=more.diameter.number,
+            diameter=more.diameter.value,
             device=more.device.value,
             precision=more.precision.value,
             tile=more.tile.number,
@@ -188,7 +188,7 @@ class SegmentForm(QWidget):
         more.channel.choose(values.channel)
         more.planes.fix(values.plane)
         more.region.fix(values.region)
-        more.diameter.number = values.diameter
+        more.diameter.value = values.diameter
         more.device.choose(values.device)
         more.precision.choose(values.precision)
         more.tile.number = values.tile

@@ -104,7 +104,7 @@ def run_steps(
         Layers that only the thread of the viewer may add.
     """
     result = yield from segment_source_steps(
-        source, model, settings, keep_maps_bytes=keep_maps_bytes
+        source, model, settings, keep_maps_bytes=keep_maps_bytes, keeps_level=False
     )
     notices = result.notices
     maps: tuple[ImageLayer, ...] = ()
