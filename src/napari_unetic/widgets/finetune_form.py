@@ -32,18 +32,20 @@ from napari_unetic.widgets.controls import (
     text_label,
 )
 from napari_unetic.widgets.finetune_compare import COMPARING
-from napari_unetic.widgets.finetune_curves import RunView
-from napari_unetic.widgets.finetune_offers import OfferBar
 from napari_unetic.widgets.finetune_verdict import VerdictView
 from napari_unetic.widgets.folding import Fold, Form, Scrolled
 from napari_unetic.widgets.pairs_list import PairsList
 from napari_unetic.widgets.report import Report
 from napari_unetic.widgets.review_queue import ReviewQueue
 from napari_unetic.widgets.run_button import RunButton, run_shortcut
+from napari_unetic.widgets.run_curves import CurveWords, RunView
+from napari_unetic.widgets.run_offers import OfferBar
+from napari_unetic.widgets.run_words import counted
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
+    from napari_unetic.finetuning.runs import RunState
     from napari_unetic.model.registry import ModelEntry
 
 WIDTH = 300
@@ -94,7 +96,22 @@ STEPS_TIP = (
     "Takes so many steps however long they take, instead of the time above. With the "
     "same number and seed the same model comes out."
 )
+CURVES = CurveWords(
+    "Held-out AP (dashed: before), and loss",
+    "Above, how good the model is by now on the held-out objects (AP at IoU .50: 1 is "
+    "all found, none too many); the dashed line is the model before. Below, the loss "
+    "on what it learns from, which should fall. Both are shown, and choose nothing.",
+    "Held-out objects, which are not learnt from, with the outlines that the model "
+    "gives them by now.",
+    is_compared=True,
+)
 NAME_TIP = "Name of the new model; a number is added where it is in use."
+
+
+def about_run(state: RunState) -> str:
+    """Say what a run is about: "from nuclei on 3 images"."""
+    n_images = len(state.run.plan.train)
+    return f"from {state.parent_name} on {counted(n_images, 'image')}"
 
 
 class LabelsChoice(LayerChoice):
@@ -305,7 +322,7 @@ class FinetuneForm(QWidget):
     def __init__(self, viewer: Viewer, parent: QWidget | None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.offers = OfferBar(self)
+        self.offers = OfferBar(self, about_run, "See the verdict")
         self.image = LayerChoice(viewer, self, ImageLayer)
         self.labels = LabelsChoice(viewer, self)
         self.minutes = Decimal(self, 1, 600, 2, step=0.5, decimals=1, unit=" min")
@@ -318,7 +335,7 @@ class FinetuneForm(QWidget):
             "Ends with the step at hand and judges what was learnt so far",
         )
         self.report = Report(self)
-        self.view = RunView(self)
+        self.view = RunView(self, CURVES)
         self.verdict = VerdictView(self)
         self.pairs_fold = Fold(
             self,
