@@ -24,6 +24,7 @@ from napari_unetic.widgets.choices import (
     is_alive,
     is_measuring,
 )
+from napari_unetic.widgets.class_layers import is_of_classes
 from napari_unetic.widgets.controls import (
     WholeNumber,
     connect,
@@ -128,7 +129,11 @@ class LabelsChoice(LayerChoice):
 
     def layers(self) -> list[Layer]:
         """Return the layers to choose from."""
-        return [layer for layer in super().layers() if COMPARING not in layer.metadata]
+        return [
+            layer
+            for layer in super().layers()
+            if COMPARING not in layer.metadata and not is_of_classes(layer)
+        ]
 
 
 class AreaMenu(Choice):
@@ -281,7 +286,8 @@ class FinetuneMore(Fold):
         form.setRowVisible(self.channel, False)
 
     def show_models(self, models: Sequence[ModelEntry], default: str) -> None:
-        """Offer models to start from; the chosen one stays."""
+        """Offer models to start from, those of objects; the chosen one stays."""
+        models = [m for m in models if m.description.target.kind == "instances"]
         names = [entry.name for entry in models]
         before = self.start.value
         same = next((e for e in models if before and e.name == before.name), None)

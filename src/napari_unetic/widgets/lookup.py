@@ -23,7 +23,7 @@ class Found(NamedTuple):
     Parameters
     ----------
     models : list of ModelEntry
-        Bundled ones and the user's own, of those that find objects.
+        Bundled ones and the user's own.
     devices : list of str
         That can be used here, "auto" first.
     """
@@ -105,9 +105,7 @@ def _find_steps() -> Steps[Found]:
     from napari_unetic.model.registry import list_models
     from napari_unetic.networks.device import usable_devices
 
-    # What a dock shows of a result, its objects, models of classes do not give.
-    models = [m for m in list_models() if m.description.target.kind == "instances"]
-    return Found(models, usable_devices())
+    return Found(list_models(), usable_devices())
 
 
 def _pace_steps(model: str, device: Device) -> Steps[float]:

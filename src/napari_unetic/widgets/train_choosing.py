@@ -8,13 +8,13 @@ from qtpy.QtCore import QTimer
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import is_alive
-from napari_unetic.widgets.controls import mark, wrapped
+from napari_unetic.widgets.controls import mark
 from napari_unetic.widgets.jobs import Job
 from napari_unetic.widgets.run_process import is_followed
 from napari_unetic.widgets.run_words import device_text
 from napari_unetic.widgets.train_form import TrainForm
 from napari_unetic.widgets.train_jobs import Around, checked, look_steps
-from napari_unetic.widgets.train_pairs import NO_LAYERS, FolderSource, survey_steps
+from napari_unetic.widgets.train_pairs import NO_LAYERS, survey_steps
 from napari_unetic.widgets.train_plan import (
     Survey,
     TrainPlan,
@@ -116,6 +116,7 @@ class TrainChoosing(TrainForm):
         self.more.show_source(from_layers=self.data.path is None)
         self._follow_labels()
         self._surveyed = ""
+        # Anew, so that it waits for the last one of several changes.
         self._later.start()
         self._show_plan()
 
@@ -147,7 +148,7 @@ class TrainChoosing(TrainForm):
         self._source_changed()
 
     def _start_survey(self) -> None:
-        if self._look.running or self._working:
+        if self._look.running or self._working or self._surveyed:
             return
         if self._survey.running:
             self._survey_again = True
@@ -175,19 +176,21 @@ class TrainChoosing(TrainForm):
         """Say what will happen, or why it cannot."""
         if not is_alive(self) or self._working:
             return
+        looks = (self._look.running, self._survey.running, self._later.isActive())
+        if not self._surveyed and not any(looks):
+            # Something has changed while a network was trained.
+            self._later.start()
         self.more.name.setPlaceholderText(name_for(self.source().name))
-        self._settings, text, detail = None, "", ""
+        self._settings, text = None, ""
         problem = self._unready()
         if not problem:
             assert isinstance(self._surveyed, Survey)
             try:
                 self._settings = checked(self.values(), self._name())
                 text = self._plan(self._settings, self._surveyed).text
-                detail = "\n".join(self._surveyed.notices)
             except UneticError as error:
                 problem = str(error)
         self.plan.setText(foldable(problem or text))
-        self.plan.setToolTip(wrapped(detail))
         mark(self.plan, bad=problem not in ("", NO_LAYERS, LOADING, LOOKING))
         self.button.show_ready(problem)
 
@@ -218,11 +221,6 @@ class TrainChoosing(TrainForm):
 
     def _name(self) -> str:
         return self.more.name.text().strip() or name_for(self.source().name)
-
-    @property
-    def is_from_folder(self) -> bool:
-        """Whether a folder or a zip is learnt from."""
-        return isinstance(self.source(), FolderSource)
 
 
 def _ignore(step: Step) -> None:

@@ -130,6 +130,7 @@ def begin_steps(request: Request) -> Steps[Run]:
     runs.mkdir(parents=True, exist_ok=True)
     # In the folder of the runs, so that it only has to be renamed.
     staging = Path(tempfile.mkdtemp(prefix=".pairs-", dir=runs))
+    staging.chmod(0o755)
     try:
         train, held = yield from split_steps(request.source, request.sharing, staging)
         return (

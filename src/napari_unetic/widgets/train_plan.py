@@ -75,10 +75,11 @@ class TrainPlan:
             learnt = f"the class {self.classes[0]}"
         elif self.classes:
             learnt = f"the classes {', '.join(self.classes)}"
-        return (
+        said = (
             f"{self.survey.text} to choose weights with; learns {learnt}. "
             f"{self.network}; {self.budget}, {self.device}."
         )
+        return " ".join([said, *self.survey.notices])
 
 
 def budget_text(unit: str, value: float) -> str:
