@@ -19,7 +19,7 @@ from napari_unetic.training.runs import list_trainings
 from napari_unetic.training.settings import TrainSettings
 from napari_unetic.widgets import run_process
 from napari_unetic.widgets.train import TrainWidget
-from napari_unetic.widgets.train_form import IN_SIGHT, NOT_FROM_SCRATCH
+from napari_unetic.widgets.train_more import IN_SIGHT, NOT_FROM_SCRATCH
 
 WAITS = """
 import json, sys, time

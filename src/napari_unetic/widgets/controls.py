@@ -138,7 +138,7 @@ class WholeNumber(QSpinBox):
         self.setSingleStep(step)
         self.setSuffix(unit)
         self.setValue(lowest - 1)
-        _make_narrow(self)
+        make_narrow(self)
 
     @property
     def number(self) -> int | None:
@@ -173,7 +173,7 @@ class Number(QDoubleSpinBox):
         self.setDecimals(1)
         self.setSpecialValueText(automatic)
         self.setSuffix(unit)
-        _make_narrow(self)
+        make_narrow(self)
 
     @property
     def number(self) -> float | None:
@@ -183,6 +183,40 @@ class Number(QDoubleSpinBox):
     @number.setter
     def number(self, number: float | None) -> None:
         self.setValue(number or 0)
+
+
+class Decimal(QDoubleSpinBox):
+    """A number that can be typed and need not be scrolled to.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    low, high, value, step : float
+        Bounds, what it says at first, and the step of the arrows.
+    decimals : int
+    unit : str
+        Written behind the number.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget,
+        low: float,
+        high: float,
+        value: float,
+        *,
+        step: float,
+        decimals: int,
+        unit: str = "",
+    ) -> None:
+        super().__init__(parent)
+        self.setDecimals(decimals)
+        self.setRange(low, high)
+        self.setSingleStep(step)
+        self.setSuffix(unit)
+        self.setValue(value)
+        make_narrow(self)
 
 
 def explain(control: QWidget, tooltip: str) -> None:
@@ -245,7 +279,7 @@ def connect(control: QWidget, slot: Callable[[], None]) -> None:
         control.valueChanged.connect(lambda value: slot())
 
 
-def _make_narrow(box: QAbstractSpinBox) -> None:
+def make_narrow(box: QAbstractSpinBox) -> None:
     """Let a box for a number be as narrow as the dock needs, and change when done."""
     box.setKeyboardTracking(False)
     box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)

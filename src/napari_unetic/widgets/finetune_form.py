@@ -10,7 +10,6 @@ from napari.layers import Labels, Layer, Shapes
 from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QLineEdit,
     QSizePolicy,
     QSpinBox,
@@ -26,6 +25,7 @@ from napari_unetic.widgets.choices import (
 )
 from napari_unetic.widgets.class_layers import is_of_classes
 from napari_unetic.widgets.controls import (
+    Decimal,
     WholeNumber,
     connect,
     explain,
@@ -33,6 +33,7 @@ from napari_unetic.widgets.controls import (
     text_label,
 )
 from napari_unetic.widgets.finetune_compare import COMPARING
+from napari_unetic.widgets.finetune_jobs import about_run
 from napari_unetic.widgets.finetune_verdict import VerdictView
 from napari_unetic.widgets.folding import Fold, Form, Scrolled
 from napari_unetic.widgets.pairs_list import PairsList
@@ -41,12 +42,10 @@ from napari_unetic.widgets.review_queue import ReviewQueue
 from napari_unetic.widgets.run_button import RunButton, run_shortcut
 from napari_unetic.widgets.run_curves import CurveWords, RunView
 from napari_unetic.widgets.run_offers import OfferBar
-from napari_unetic.widgets.run_words import counted
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
 
-    from napari_unetic.finetuning.runs import RunState
     from napari_unetic.model.registry import ModelEntry
 
 WIDTH = 300
@@ -109,12 +108,6 @@ CURVES = CurveWords(
 NAME_TIP = "Name of the new model; a number is added where it is in use."
 
 
-def about_run(state: RunState) -> str:
-    """Say what a run is about: "from nuclei on 3 images"."""
-    n_images = len(state.run.plan.train)
-    return f"from {state.parent_name} on {counted(n_images, 'image')}"
-
-
 class LabelsChoice(LayerChoice):
     """A menu of the Labels layers of a viewer that a person may have corrected.
 
@@ -173,43 +166,6 @@ class AreaMenu(Choice):
             [*fixed.values(), *(f"in “{layer.name}”" for layer in drawn)],
             chosen=AUTOMATIC,
         )
-
-
-class Decimal(QDoubleSpinBox):
-    """A number that can be typed and need not be scrolled to.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    low, high, value, step : float
-        Bounds, what it says at first, and the step of the arrows.
-    decimals : int
-    unit : str
-        Written behind the number.
-    """
-
-    def __init__(
-        self,
-        parent: QWidget,
-        low: float,
-        high: float,
-        value: float,
-        *,
-        step: float,
-        decimals: int,
-        unit: str = "",
-    ) -> None:
-        super().__init__(parent)
-        self.setDecimals(decimals)
-        self.setRange(low, high)
-        self.setSingleStep(step)
-        self.setSuffix(unit)
-        self.setValue(value)
-        self.setKeyboardTracking(False)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setStyleSheet("QAbstractSpinBox { padding: 1px 2px; min-width: 50px; }")
-        keep_wheel_for_scrolling(self)
 
 
 class FinetuneMore(Fold):

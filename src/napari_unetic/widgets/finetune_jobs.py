@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_unetic.steps import Step, Steps
+from napari_unetic.widgets.run_words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -173,3 +174,9 @@ def old_steps(state: RunState) -> Steps[Decided]:
         remove_model(state.model)
     decide(folder, "old")
     return Decided(run_state(folder), list_models())
+
+
+def about_run(state: RunState) -> str:
+    """Say what a run is about: "from nuclei on 3 images"."""
+    n_images = len(state.run.plan.train)
+    return f"from {state.parent_name} on {counted(n_images, 'image')}"

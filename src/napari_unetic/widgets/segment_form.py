@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 WIDTH = 300
 """Width of the dock when it opens, in pixels."""
 
+MODEL_TIP = "The network that finds the objects, or tells classes of pixels."
 CLASS_TIP = (
     "From 0 to 1: more finds more of the classes, less only what is sure. 0.5 is as "
     f"the model was tuned. {MIDDLE}"
@@ -82,7 +83,7 @@ class SegmentForm(QWidget):
         self.button = RunButton(
             self,
             "Segment",
-            "Finds the objects",
+            "Runs the network on the image",
             "Ends with the tile at hand; adds nothing",
         )
         self.report = Report(self)
@@ -111,7 +112,7 @@ class SegmentForm(QWidget):
         content = QWidget(self)
         form = Form()
         form.row("Image", self.image, "The image layer to segment.")
-        form.row("Model", self.model, "The network that finds the objects.")
+        form.row("Model", self.model, MODEL_TIP)
         form.row(title("sensitivity"), self.sensitivity, tip("sensitivity", MIDDLE))
         layout = QVBoxLayout(content)
         layout.addLayout(form)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QLineEdit,
-    QSizePolicy,
     QSpinBox,
     QWidget,
 )
@@ -23,7 +22,7 @@ from napari_unetic.widgets.choices import Choice
 from napari_unetic.widgets.controls import (
     WholeNumber,
     connect,
-    keep_wheel_for_scrolling,
+    make_narrow,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Real(QDoubleSpinBox):
         self.setDecimals(_DECIMALS)
         self.setRange(low, high)
         self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        _make_narrow(self)
+        make_narrow(self)
 
     def textFromValue(self, value: float) -> str:
         """Return a number without the zeros at its end."""
@@ -180,7 +179,7 @@ def _whole_number(field: FieldInfo, parent: QWidget, unit: str) -> Entry:
     box = QSpinBox(parent)
     box.setSuffix(unit)
     box.setRange(round(low), round(high))
-    _make_narrow(box)
+    make_narrow(box)
     return Entry(box, box.value, box.setValue)
 
 
@@ -197,10 +196,3 @@ def _line(parent: QWidget, *, as_list: bool) -> Entry:
         line.setText(", ".join(map(str, value)) if as_list else str(value))
 
     return Entry(line, read, write)
-
-
-def _make_narrow(box: QAbstractSpinBox) -> None:
-    box.setKeyboardTracking(False)
-    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    box.setStyleSheet("QAbstractSpinBox { padding: 1px 2px; min-width: 60px; }")
-    keep_wheel_for_scrolling(box)
