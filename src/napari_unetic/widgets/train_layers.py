@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
@@ -76,7 +76,7 @@ class LayerPairs(QTreeWidget):
 
     def tick(self, labels: Labels, ticked: bool) -> None:
         """Learn from a layer, or do not."""
-        item = next(item for layer, item, _ in self._rows if layer == labels)
+        item = next(item for layer, item, _ in self._rows if layer is _itself(labels))
         item.setCheckState(0, _state(ticked))
 
     def follow(self, event: object = None) -> None:
@@ -88,10 +88,11 @@ class LayerPairs(QTreeWidget):
             id(layer): (item.checkState(0), choice.value)
             for layer, item, choice in self._rows
         }
-        images = [x for x in reversed(self._viewer.layers) if isinstance(x, ImageLayer)]
+        layers = [_itself(layer) for layer in reversed(self._viewer.layers)]
+        images = [layer for layer in layers if isinstance(layer, ImageLayer)]
         shown = [
             layer
-            for layer in reversed(self._viewer.layers)
+            for layer in layers
             if isinstance(layer, Labels)
             and COMPARING not in layer.metadata
             and not is_measuring(layer)
@@ -150,6 +151,11 @@ def image_of(labels: Labels, images: Sequence[ImageLayer]) -> ImageLayer | None:
     begun = [image for image in alike if labels.name.startswith(image.name)]
     begun.sort(key=lambda image: -len(image.name))
     return next(iter([*named, *begun, *alike]), None)
+
+
+def _itself(layer: Any) -> Any:
+    """Return a layer without what stands for it in a plugin, anew at each look."""
+    return getattr(layer, "__wrapped__", layer)
 
 
 def _rows_of(layer: ImageLayer | Labels) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ For a thread that does the work: layers are read here and never changed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -40,7 +40,7 @@ NO_LAYERS = (
 
 
 class LayerPair(NamedTuple):
-    """An image layer and labels on it."""
+    """An image layer and labels on it, themselves and not what a plugin gets."""
 
     image: ImageLayer
     labels: Labels
@@ -227,9 +227,7 @@ def split_steps(
 
 
 def _grid(pair: LayerPair) -> Grid:
-    # What stands for a layer in a plugin may be gone in a moment; it stays.
-    labels = getattr(pair.labels, "__wrapped__", pair.labels)
-    return grid_of(pair.image, labels, record_of(labels))
+    return grid_of(pair.image, pair.labels, record_of(pair.labels))
 
 
 def _labelled(
@@ -321,8 +319,3 @@ def _write(
             compression="zlib" if kind == "labels" else None,
             metadata={"axes": "CYX"} if is_stack else None,
         )
-
-
-def chosen_ids(pairs: Sequence[LayerPair]) -> tuple[tuple[int, int], ...]:
-    """Return what tells a choice of layers from another."""
-    return tuple((id(pair.image), id(pair.labels)) for pair in pairs)
