@@ -102,6 +102,9 @@ class LayerPairs(QTreeWidget):
         self._rows = []
         for layer in shown:
             ticked, image = known.get(id(layer), (None, None))
+            if image is None:
+                # Labels may be there before their image is.
+                ticked = None
             if image is None or image not in images:
                 image = image_of(layer, images)
             if ticked is None:
