@@ -217,6 +217,7 @@ def test_a_name_no_folder_can_have_is_refused() -> None:
 
 def test_what_there_is_to_choose_from() -> None:
     """Networks for planes, ours first, each with its number of parameters."""
+    pytest.importorskip("pyqtgraph", exc_type=ImportError)
     around = drain(look_steps())
     names = [network.name for network in around.networks]
     assert names[0] == "unetic-16" and "keras-dsb2018" in names
@@ -244,7 +245,7 @@ def test_a_run_of_layers_holds_its_pairs_and_can_be_moved(tmp_path: Path) -> Non
     moved = run.folder.rename(tmp_path / "moved")
     drain(resume_steps(moved))
     log = (moved / "log.jsonl").read_text()
-    assert '"what": "training"' in log and '"what": "tuning"' in log
+    assert '"what": "training"' in log and '"what": "predicting"' in log
     state = training_state(moved)
     assert keep_model(state) == "mine" and keep_model(state) == "mine"
     assert training_state(moved).decision == "used"

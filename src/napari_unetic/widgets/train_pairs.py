@@ -250,7 +250,7 @@ def _labelled(
     if not is_any:
         raise UneticError(
             f"Expected labels to learn from in {pair.labels.name}, got none; draw some "
-            "there, or untick it under Layers."
+            "there, or untick it under More, Data."
         )
 
 
