@@ -21,9 +21,12 @@ import PIL.Image
 if TYPE_CHECKING:
     from napari import Viewer
     from napari.layers import Labels
+    from qtpy.QtWidgets import QWidget
 
+    from napari_unetic.pairs import Pairs
     from napari_unetic.widgets.finetune import FinetuneWidget
     from napari_unetic.widgets.segment import SegmentWidget
+    from napari_unetic.widgets.train import TrainWidget
 
 WINDOW = (1280, 720)
 NARROW = 300
@@ -31,6 +34,9 @@ DOCK_NAME = "Segment (Unetic)"
 FINETUNE_NAME = "Fine-tune (Unetic)"
 FINETUNE_WINDOW = (1280, 800)
 FINETUNE_STEPS = 120
+TRAIN_NAME = "Train (Unetic)"
+TRAIN_STEPS = 160
+CLASS_STEPS = 150
 TIMEOUT = 1200.0
 
 Shot = Callable[["Viewer", "SegmentWidget", Path], None]
@@ -59,14 +65,8 @@ def whole_window(viewer: Viewer, path: Path) -> None:
 
 def dock_alone(dock: SegmentWidget, path: Path) -> None:
     """Save a picture of all that the dock holds, however long it is."""
-    from qtpy.QtCore import QRect
-
-    content = dock.more.parentWidget()
-    assert content is not None
     # What lies below the last control is empty.
-    content.grab(QRect(0, 0, content.width(), dock.more.geometry().bottom() + 8)).save(
-        str(path)
-    )
+    _grab(dock.more.parentWidget(), dock.more.geometry().bottom(), path)
 
 
 def open_dock() -> tuple[Viewer, SegmentWidget]:
@@ -239,12 +239,121 @@ def _improve(viewer: Viewer, dock: FinetuneWidget, running: Path | None) -> None
     until(lambda: not dock.training.running and not dock.busy)
 
 
+def take_train_pictures(out: Path) -> None:
+    """Train a network on two images with labels, from scratch."""
+    from napari_unetic.samples import nuclei_sample
+    from napari_unetic.widgets.train import TrainWidget
+
+    viewer, segment = open_dock()
+    dock = TrainWidget(viewer)
+    viewer.window.add_dock_widget(dock, name=TRAIN_NAME, area="right", tabify=True)
+    viewer.window.resize(*FINETUNE_WINDOW)
+    for k in range(2):
+        image, truth = nuclei_sample((384, 384), 5 + k)
+        viewer.add_image(image, name=f"field {k + 1}")
+        viewer.add_labels(truth, name=f"field {k + 1} drawn")
+    viewer.reset_view()
+    until(lambda: not segment.busy and not dock.busy)
+    _unfold(dock)
+    _grab(
+        dock.more.parentWidget(), dock.more.geometry().bottom(), out / "train_dock.png"
+    )
+    dock.more.unfolded = False
+    dock.unit.choose("steps")
+    dock.budget.setValue(TRAIN_STEPS)
+    settings = dock.more.settings
+    assert settings is not None
+    settings.write("patch_px", 128)
+    settings.write("validations", 12)
+    until(lambda: not dock.busy)
+    dock.button.click()
+    until(lambda: dock.training.running)
+    news = dock.training.news
+    assert news is not None
+    enough = 0.6 * TRAIN_STEPS
+    until(lambda: news.progress.get("step", 0) > enough or not dock.training.running)
+    until(lambda: "left" in dock.report.progress.format() or not dock.training.running)
+    whole_window(viewer, out / "train_running.png")
+    until(lambda: not dock.training.running and not dock.busy)
+    whole_window(viewer, out / "train_done.png")
+    viewer.close()
+
+
+def _unfold(dock: TrainWidget) -> None:
+    """Unfold everything that the dock has."""
+    from napari_unetic.widgets.folding import Fold
+
+    dock.more.unfolded = True
+    for fold in dock.more.findChildren(Fold):
+        fold.unfolded = True
+    until(lambda: True)
+
+
+def _grab(content: QWidget | None, bottom: int, path: Path) -> None:
+    """Save a picture of a widget down to its last control."""
+    from qtpy.QtCore import QRect
+
+    assert content is not None
+    content.grab(QRect(0, 0, content.width(), bottom + 8)).save(str(path))
+
+
+def take_class_pictures(out: Path) -> None:
+    """Train a model of two classes for a moment, and segment with it."""
+    from napari_unetic.model.store import add_model
+    from napari_unetic.training import train, train_settings
+
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = _class_pairs(Path(folder))
+        settings = train_settings(
+            steps=CLASS_STEPS,
+            classes=("nucleus=#56b4e9", "rim=#e69f00"),
+            patch_px=128,
+            validations=4,
+        )
+        train(pairs[:-1], pairs[-1:], Path(folder, "run"), settings, name="nucleus-rim")
+        add_model(Path(folder, "run"))
+    viewer, dock = open_dock()
+    add_image(viewer, dock, None)
+    viewer.layers[0].visible = False
+    dock.model.choose(next(e for e in dock.model.objects if e.name == "nucleus-rim"))
+    until(lambda: not dock.busy)
+    run(dock)
+    whole_window(viewer, out / "segment_classes.png")
+    viewer.close()
+
+
+def _class_pairs(folder: Path) -> Pairs:
+    """Write generated nuclei with the classes inside and rim, and read them."""
+    import tifffile
+    from scipy import ndimage
+
+    from napari_unetic.pairs import read_pairs
+    from napari_unetic.samples import nuclei_sample
+
+    for k in range(4):
+        image, truth = nuclei_sample((256, 256), 20 + k)
+        inside = ndimage.binary_erosion(truth > 0, iterations=3)
+        classes = (truth > 0) + ((truth > 0) & ~inside)
+        for kind, data in (("images", image), ("labels", classes.astype(np.uint8))):
+            (folder / kind).mkdir(exist_ok=True)
+            tifffile.imwrite(folder / kind / f"{k}.tif", data)
+    return read_pairs(folder, as_classes=True)
+
+
+OTHERS = {
+    "finetune": take_finetune_pictures,
+    "train": take_train_pictures,
+    "classes": take_class_pictures,
+}
+"""What takes the pictures of a dock, by its name."""
+
+
 def main() -> int:
     """Take the pictures; return 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "images")
     parser.add_argument("--image", type=Path, help="an image file of your own")
-    parser.add_argument("--dock", choices=["segment", "finetune", "all"], default="all")
+    parser.add_argument("--dock", choices=["segment", *OTHERS, "all"], default="all")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -253,8 +362,9 @@ def main() -> int:
         os.environ.setdefault("UNETIC_HOME", folder)
         if arguments.dock in ("segment", "all"):
             take_pictures(arguments.out, arguments.image)
-        if arguments.dock in ("finetune", "all"):
-            take_finetune_pictures(arguments.out)
+        for name, take in OTHERS.items():
+            if arguments.dock in (name, "all"):
+                take(arguments.out)
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -147,3 +147,57 @@ def napari_layers() -> None:
     """Napari's layers; the test is skipped where a system library is missing."""
     if error := import_error(*NAPARI):
         skip("napari", error)
+
+
+@pytest.fixture
+def class_model() -> Callable[..., str]:
+    """Put a model of one class or two among the user's own, and return its name.
+
+    Thresholds of brightness stand in for a network: brightness b (0 to 1) becomes
+    logits, 40 b - 12 for the first class, which so begins at .3, and 80 b - 44 for the
+    second, which is above the first from .8 on.
+    """
+    import torch
+
+    from napari_unetic.home import user_folder
+    from napari_unetic.model.description import ModelDescription
+    from napari_unetic.model.folder import save_model
+    from napari_unetic.networks.spec import NetworkSpec
+    from napari_unetic.networks.unet import UNet
+    from napari_unetic.semantic.decode import ClassDecodeSpec
+    from napari_unetic.semantic.targets import semantic_target
+
+    def save(name: str, *classes: str) -> str:
+        target = semantic_target(classes)
+        spec = NetworkSpec(
+            in_channels=1,
+            out_channels=target.n_maps,
+            widths=(1,),
+            convolutions=1,
+            norm="none",
+        )
+        network = UNet(spec)
+        factors, offsets = [40.0], [-12.0]
+        if len(classes) == 2:
+            factors, offsets = [0.0, 40.0, 80.0], [0.0, -12.0, -44.0]
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.zero_()
+            convolution, head = network.bottom[0], network.head
+            assert isinstance(convolution, torch.nn.Conv2d)
+            assert head.bias is not None
+            convolution.weight[0, 0, 1, 1] = 1
+            head.weight[:, 0, 0, 0] = torch.tensor(factors)
+            head.bias.copy_(torch.tensor(offsets))
+        description = ModelDescription(
+            name=name,
+            network=spec,
+            channels=("grey",),
+            target=target,
+            decoding=ClassDecodeSpec(),
+            working_diameter_px=20,
+        )
+        save_model(user_folder("models") / name, description, network.state_dict())
+        return name
+
+    return save

@@ -13,16 +13,14 @@ import pytest
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning import begin_finetune_steps, finetune_settings
 from napari_unetic.finetuning.runs import (
-    decide,
-    free_name,
     held_out_before,
     list_runs,
     read_verdict,
     run_state,
-    user_runs_folder,
 )
 from napari_unetic.finetuning.verdict import VERDICT_FILE
 from napari_unetic.steps import drain
+from napari_unetic.training.runs import decide, free_name, user_runs_folder
 
 if TYPE_CHECKING:
     from napari_unetic.finetuning import CollectedPair

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from napari_unetic.finetuning.clock import Clock
-from napari_unetic.finetuning.telling import Teller
 from napari_unetic.steps import Step, Steps, drain
 from napari_unetic.training.runlog import RunLog
+from napari_unetic.training.telling import Teller
 
 
 def _work(n: int) -> Steps[str]:
@@ -24,7 +24,7 @@ def test_it_tells_when_the_work_changes_and_every_second(tmp_path: Path) -> None
     """Losses are averaged from one record to the next."""
     log = RunLog(tmp_path)
     now = iter([0.0, 0.1, 0.2, 0.5, 1.2, 1.3])
-    teller = Teller(log, Clock(), None, now=lambda: next(now))
+    teller = Teller(log, now=lambda: next(now))
     teller.resumed(100, 0.0)
     assert drain(teller.relay(_work(4))) == "done"
     records = log.read()
@@ -40,7 +40,7 @@ def test_it_tells_when_the_work_changes_and_every_second(tmp_path: Path) -> None
 def test_time_left_counts_what_earlier_processes_took(tmp_path: Path) -> None:
     """Of two minutes 50 seconds were spent before, 20 in this process."""
     log = RunLog(tmp_path)
-    teller = Teller(log, Clock(20.0), 2.0)
+    teller = Teller(log, 2.0, Clock(20.0))
     assert drain(teller.relay(_work(0))) == "done"
     teller.resumed(7, 50.0)
     assert drain(teller.relay(_work(0))) == "done"
@@ -59,7 +59,7 @@ def test_closing_it_closes_the_work(tmp_path: Path) -> None:
         finally:
             closed.append(True)
 
-    steps = Teller(RunLog(tmp_path), Clock(), None).relay(work())
+    steps = Teller(RunLog(tmp_path)).relay(work())
     next(steps)
     steps.close()
     assert closed

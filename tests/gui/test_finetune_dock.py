@@ -16,15 +16,17 @@ from numpy.typing import NDArray
 from qtpy.QtGui import QCloseEvent
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_unetic.finetuning.runs import list_runs, run_state, user_runs_folder
+from napari_unetic.finetuning.runs import list_runs, run_state
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import save_model
 from napari_unetic.model.registry import find_model, list_models, user_models_folder
 from napari_unetic.model.store import add_model
 from napari_unetic.networks.build import build_network
 from napari_unetic.networks.presets import preset
-from napari_unetic.widgets import finetune_closing, finetune_run
+from napari_unetic.training.runs import user_runs_folder
+from napari_unetic.widgets import run_closing, run_process
 from napari_unetic.widgets.finetune import FinetuneWidget
+from napari_unetic.widgets.run_process import Machine
 
 STAND_IN = """
 import json, shutil, sys, time
@@ -102,7 +104,7 @@ class Training:
         self.script = script
         self.how: dict[str, Any] = {"model": str(model), "verdict": "kept"}
 
-    def command(self, folder: Path, device: str, spent: float = 0) -> list[str]:
+    def command(self, folder: Path, machine: Machine, spent: float) -> list[str]:
         return [sys.executable, str(self.script), str(folder), json.dumps(self.how)]
 
 
@@ -114,9 +116,9 @@ def training(
     script = tmp_path / "training.py"
     script.write_text(STAND_IN, encoding="utf-8")
     stand_in = Training(script, make_model(tmp_path / "better", 1))
-    monkeypatch.setattr(finetune_run, "train_command", stand_in.command)
+    monkeypatch.setattr(run_process, "train_command", stand_in.command)
     yield stand_in
-    for left in finetune_run._PROCESSES:
+    for left in run_process._PROCESSES:
         left.wait(30)
 
 
@@ -231,13 +233,13 @@ def test_a_better_model_is_kept_and_can_be_undone(
     assert ready.verdict.figures()[3] == ["missed", "5", "3"]
     news = ready.training.news
     assert news is not None
-    assert news.held_out == [(0, 0.61), (1, 0.7)]
+    assert news.scores == [(0, 0.61), (1, 0.7)]
     assert news.losses == [(1, 0.9), (2, 0.5)]
     assert find_model("base-tuned").parent == user_models_folder()
     assert segment.model.currentText() == "base-tuned"
     assert ready.button.text() == "Improve" and ready.button.isEnabled()
     assert list_runs()[0].decision == "used"
-    ready.verdict.copy_python.click()
+    ready.verdict.place.copy_python.click()
     assert "segment(image, 'base-tuned')" in QApplication.clipboard().text()
     assert ready.verdict.old.text() == "Undo: go back to base"
     ready.verdict.old.click()
@@ -345,7 +347,7 @@ def test_no_process_can_be_started(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """That, too, is a sentence, and the button recovers."""
-    monkeypatch.setattr(finetune_run, "train_command", lambda *a: ["/nowhere/python"])
+    monkeypatch.setattr(run_process, "train_command", lambda *a: ["/nowhere/python"])
     ready.button.click()
     rest(ready)
     assert "see that it is there and readable" in ready.report.message.text()
@@ -398,7 +400,7 @@ def test_the_next_round_starts_from_the_base_with_all_pairs(
 @pytest.fixture
 def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[[FinetuneWidget, str], Any]:
     """Answer the question of a closing window, which is taken for a shown one."""
-    monkeypatch.setattr(finetune_closing, "_is_shown", lambda window: True)
+    monkeypatch.setattr(run_closing, "_is_shown", lambda window: True)
 
     def close(dock: FinetuneWidget, answer: str) -> bool:
         """Return whether the window would stay."""
@@ -407,8 +409,8 @@ def answered(monkeypatch: pytest.MonkeyPatch) -> Callable[[FinetuneWidget, str],
             next(b for b in box.buttons() if b.text() == answer).click()
 
         monkeypatch.setattr(QMessageBox, "exec", press)
-        dock._closing.listen()
-        return dock._closing.eventFilter(dock._closing.window, QCloseEvent())
+        dock.work.closing.listen()
+        return dock.work.closing.eventFilter(dock.work.closing.window, QCloseEvent())
 
     return close
 
@@ -442,7 +444,7 @@ def test_closing_can_stop_it(
     run = ready.training.run
     assert run is not None
     assert not answered(ready, "Stop")
-    for left in finetune_run._PROCESSES:
+    for left in run_process._PROCESSES:
         left.wait(30)
     assert not run_state(run.folder).run.is_finished
 
@@ -580,7 +582,7 @@ def test_a_run_zipped_and_moved_trains_elsewhere_and_comes_back(
     shutil.rmtree(run.folder)
     for name in ("stop", "finish", "finished"):
         (far / "moved" / name).unlink(missing_ok=True)
-    command = finetune_run.train_command(far / "moved", "cpu")
+    command = run_process.train_command(far / "moved", Machine("cpu"))
     subprocess.run(command, check=True, timeout=200)
     with zipfile.ZipFile(tmp_path / "moved.zip", "w") as file:
         for path in (far / "moved").rglob("*"):

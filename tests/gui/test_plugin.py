@@ -21,8 +21,10 @@ from napari_unetic.samples import nuclei_sample
 from napari_unetic.widgets import samples
 from napari_unetic.widgets.finetune import FinetuneWidget
 from napari_unetic.widgets.segment import SegmentWidget
+from napari_unetic.widgets.train import TrainWidget
 
 NAME = "napari-unetic"
+DOCKS = ("segment", "finetune", "train")
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def test_listed() -> None:
     assert manifest.display_name == "Unetic"
     contributions = manifest.contributions
     widgets = [widget.display_name for widget in contributions.widgets]
-    assert widgets == ["Segment", "Fine-tune"]
+    assert widgets == ["Segment", "Fine-tune", "Train"]
     samples = {sample.key for sample in contributions.sample_data}
     assert samples == {"nuclei", "nuclei_stack", "nuclei_timelapse", "dsb2018"}
     kinds = contributions.model_dump(exclude_none=True, exclude_defaults=True)
@@ -66,6 +68,14 @@ def test_dock_to_fine_tune(viewer: Any, qtbot: Any) -> None:
     assert isinstance(dock, FinetuneWidget)
     qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)
     assert dock.plan.text().startswith("No image")
+
+
+def test_dock_to_train(viewer: Any, qtbot: Any) -> None:
+    """It opens through napari, as its menus do it."""
+    _, dock = viewer.window.add_plugin_dock_widget(NAME, "Train")
+    assert isinstance(dock, TrainWidget)
+    qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)
+    assert dock.plan.text().startswith("No labelled image")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +123,7 @@ def test_menus(make_napari_viewer: Callable[..., Any], qtbot: Any) -> None:
             for item in app.menus.get_menu(menu)
             if hasattr(item, "command")
         ]
-        assert {"napari-unetic.segment", "napari-unetic.finetune"} <= set(items)
+        assert {f"napari-unetic.{name}" for name in DOCKS} <= set(items)
     app.commands.execute_command("napari-unetic.segment").result()
     dock = viewer.window.dock_widgets["Segment (Unetic)"]
     qtbot.waitUntil(lambda: not dock.busy, timeout=20_000)

@@ -11,8 +11,9 @@ import pytest
 
 from napari_unetic.finetuning.held_out import FEWEST
 from napari_unetic.widgets import finetune_plan
-from napari_unetic.widgets.finetune_log import RunNews
-from napari_unetic.widgets.finetune_plan import Round, progress_text
+from napari_unetic.widgets.finetune_plan import Round
+from napari_unetic.widgets.run_log import RunNews
+from napari_unetic.widgets.run_words import n_threads, progress_text
 
 
 def _write(folder: Path, *records: dict[str, Any]) -> None:
@@ -44,7 +45,7 @@ def test_a_log_is_read_a_bit_at_a_time(tmp_path: Path) -> None:
         _progress(1, 0.9, seconds_left=60.5),
     )
     assert news.read() and not news.read()
-    assert news.held_out == [(0, 0.2)] and news.losses == [(1, 0.9)]
+    assert news.scores == [(0, 0.2)] and news.losses == [(1, 0.9)]
     assert news.has_learnt and news.seconds_left == 60.5
     line = json.dumps(_progress(2, 0.5)) + "\n"
     with (tmp_path / "log.jsonl").open("a", encoding="utf-8") as file:
@@ -69,7 +70,7 @@ def test_what_a_kill_undid_is_taken_back(tmp_path: Path) -> None:
     )
     news.read()
     assert [step for step, _ in news.losses] == [2, 4, 5]
-    assert news.held_out == []
+    assert news.scores == []
 
 
 def _round(**values: Any) -> Round:
@@ -138,6 +139,7 @@ def test_the_least_number_is_that_of_the_engine() -> None:
         ({"what": "judging"}, None, "Judging …"),
         ({"what": "training"}, 72.4, "Learning, 1:12 left"),
         ({"what": "tuning"}, 4.0, "Setting thresholds, 0:04 left"),
+        ({"what": "training"}, 5400.0, "Learning, 1 h 30 min left"),
     ],
 )
 def test_the_bar_says_what_is_done(
@@ -149,20 +151,22 @@ def test_the_bar_says_what_is_done(
 
 def test_one_core_is_left_for_the_window() -> None:
     """Of two cores one trains; of one, that one."""
-    finetune_run = pytest.importorskip("napari_unetic.widgets.finetune_run")
-    assert [finetune_run.n_threads(n) for n in (1, 2, 8)] == [1, 1, 7]
+    assert [n_threads(n) for n in (1, 2, 8)] == [1, 1, 7]
 
 
 def test_the_command_is_that_of_the_shell(tmp_path: Path) -> None:
     """The same interpreter, `unetic train RUN`, and options that it knows."""
-    finetune_run = pytest.importorskip("napari_unetic.widgets.finetune_run")
+    run_process = pytest.importorskip("napari_unetic.widgets.run_process")
     from napari_unetic.cli.parser import build_parser
 
-    command = finetune_run.train_command(tmp_path, "cpu", 1.234)
+    command = run_process.train_command(
+        tmp_path, run_process.Machine("cpu", workers=0), 1.234
+    )
     assert command[:3] == [sys.executable, "-m", "napari_unetic"]
     arguments = build_parser().parse_args(command[3:])
     assert (arguments.data, arguments.device) == (str(tmp_path), "cpu")
     assert arguments.threads >= 1 and arguments.spent == 1.23
+    assert arguments.workers == 0
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_a_death_is_said_in_a_sentence(
     tmp_path: Path, output: str, code: int | None, said: str
 ) -> None:
     """The last thing that the process printed, or how it was ended."""
-    finetune_run = pytest.importorskip("napari_unetic.widgets.finetune_run")
-    (tmp_path / finetune_run.OUTPUT_FILE).write_text(output, encoding="utf-8")
-    text = finetune_run.failure(tmp_path, code)
+    run_process = pytest.importorskip("napari_unetic.widgets.run_process")
+    (tmp_path / run_process.OUTPUT_FILE).write_text(output, encoding="utf-8")
+    text = run_process.failure(tmp_path, code)
     assert said in text and "\n" not in text

@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning.collect import CollectedPair
 from napari_unetic.finetuning.held_out import Sides
-from napari_unetic.training.run import PairRecord, PlaneRecord, Run
+from napari_unetic.training.run import PAIRS, PairRecord, PlaneRecord, Run
 
 if TYPE_CHECKING:
     from napari_unetic.image.source import Image
-
-PAIRS = "pairs"
 
 
 def pair_records(pairs: Sequence[CollectedPair]) -> tuple[PairRecord, ...]:

@@ -3,73 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning.folder import read_pair
 from napari_unetic.finetuning.verdict import VERDICT_FILE, Verdict
-from napari_unetic.home import user_folder
-from napari_unetic.image.writing import atomic_path
-from napari_unetic.model.registry import is_bundled, user_models_folder
-from napari_unetic.training.run import PLAN_FILE, Run
+from napari_unetic.training.run import Run
+from napari_unetic.training.runs import (
+    UserRun,
+    decision_of,
+    run_folders,
+    user_runs_folder,
+)
 
 if TYPE_CHECKING:
     from napari_unetic.finetuning.collect import CollectedPair
 
-DECISION_FILE: Final = "decision.json"
-
-Decision: TypeAlias = Literal["used", "old", "left"]
-"""The new model is used, the old one is, or the run is not to be offered any more."""
-
 
 @dataclass(frozen=True, slots=True)
-class RunState:
+class RunState(UserRun):
     """A fine-tuning as its folder tells it.
 
     Parameters
     ----------
-    run : Run
-        The folder.
+    run, trainer, decision, model
+        As `UserRun`.
     verdict : Verdict or None
         None while it is unfinished.
-    trainer : str or None
-        Number of the process that trains it now.
-    decision : str
-        What a person decided; empty if nothing yet.
-    model : str
-        Name of the user's model that was made of it; may be empty.
     """
 
-    run: Run
-    verdict: Verdict | None
-    trainer: str | None
-    decision: Decision | Literal[""]
-    model: str = ""
-
-    @property
-    def name(self) -> str:
-        """Name of the model to be."""
-        return self.run.plan.description.name
+    verdict: Verdict | None = None
 
     @property
     def parent_name(self) -> str:
         """Name of the model that it started from."""
         assert self.run.plan.finetune is not None
         return self.run.plan.finetune.parent_name
-
-    @property
-    def is_open(self) -> bool:
-        """Whether a person has something to do with it: go on, or look at it."""
-        return not self.decision
-
-
-def user_runs_folder() -> Path:
-    """Return the folder of the runs that the dock makes; ``UNETIC_HOME`` moves it."""
-    return user_folder("runs")
 
 
 def run_state(folder: Path) -> RunState:
@@ -87,10 +60,8 @@ def run_state(folder: Path) -> RunState:
             "it by unetic train."
         )
     verdict = read_verdict(folder) if run.is_finished else None
-    said = _decided(folder)
-    return RunState(
-        run, verdict, run.trainer, said.get("decision", ""), said.get("model", "")
-    )
+    decision, model = decision_of(folder)
+    return RunState(run, run.trainer, decision, model, verdict)
 
 
 def list_runs(folder: Path | None = None) -> list[RunState]:
@@ -102,7 +73,7 @@ def list_runs(folder: Path | None = None) -> list[RunState]:
         The user's own by default. What is no fine-tuning there is left out.
     """
     found = []
-    for path in _folders(folder or user_runs_folder()):
+    for path in run_folders(folder or user_runs_folder()):
         with suppress(UneticError):
             found.append(run_state(path))
     return sorted(found, key=lambda state: state.run.plan.created, reverse=True)
@@ -116,45 +87,6 @@ def read_verdict(folder: Path) -> Verdict | None:
         return Verdict.model_validate(said)
     except (OSError, ValueError, AttributeError, TypeError):
         return None
-
-
-def decide(folder: Path, decision: Decision, model: str = "") -> None:
-    """Write down what a person decided, so that the run is not offered again.
-
-    Parameters
-    ----------
-    folder : Path
-        The run.
-    decision : {"used", "old", "left"}
-        See `Decision`.
-    model : str
-        Name of the user's model that was made of it, where it is used.
-    """
-    text = json.dumps({"decision": decision, "model": model}) + "\n"
-    with atomic_path(folder / DECISION_FILE) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def free_name(wanted: str, folder: Path | None = None) -> str:
-    """Return a name that neither a run nor a model has: ``NAME`` or ``NAME-2``.
-
-    Parameters
-    ----------
-    wanted : str
-        A plain name for a folder.
-    folder : Path, optional
-        Of the runs; the user's own by default.
-    """
-    runs = folder or user_runs_folder()
-    name, n = wanted, 1
-    while (
-        is_bundled(name)
-        or (runs / name).exists()
-        or (user_models_folder() / name).exists()
-    ):
-        n += 1
-        name = f"{wanted}-{n}"
-    return name
 
 
 def held_out_before(
@@ -190,23 +122,3 @@ def _held_out_of(run: Run, digest: str) -> Any:
             with suppress(UneticError):
                 return read_pair(run, k)[0].held_out
     return None
-
-
-def _decided(folder: Path) -> dict[str, Any]:
-    try:
-        said = json.loads((folder / DECISION_FILE).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    known = isinstance(said, dict) and said.get("decision") in ("used", "old", "left")
-    return said if known else {}
-
-
-def _folders(base: Path) -> Iterator[Path]:
-    """Yield the runs in a folder; hidden ones are unfinished."""
-    try:
-        paths = list(base.iterdir())
-    except OSError:
-        return
-    for path in paths:
-        if not path.name.startswith(".") and (path / PLAN_FILE).is_file():
-            yield path

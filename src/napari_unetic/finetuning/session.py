@@ -22,7 +22,6 @@ from napari_unetic.finetuning.planes import (
     training_sample,
 )
 from napari_unetic.finetuning.settings import HELD_OUT, finetune_settings
-from napari_unetic.finetuning.telling import Teller
 from napari_unetic.finetuning.verdict import VERDICT_FILE, Tally, Verdict, judge
 from napari_unetic.image.channels import to_channels
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
@@ -41,6 +40,7 @@ from napari_unetic.training.rehearsal import GeneratedSamples
 from napari_unetic.training.run import Run, refuse_existing
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Schedule
+from napari_unetic.training.telling import Teller
 from napari_unetic.training.tune import objective, tune_steps
 
 if TYPE_CHECKING:
@@ -273,7 +273,7 @@ def _go_on_steps(
     with run.locked():
         run.clear_stop()
         run.tidy()
-        teller = Teller(RunLog(run.folder), clock, run.plan.settings.minutes)
+        teller = Teller(RunLog(run.folder), run.plan.settings.minutes, clock)
         steps = _train_and_judge_steps(run, device, workers, clock, teller)
         return (yield from teller.relay(steps))
 

@@ -94,6 +94,18 @@ def choose_device(name: str = "auto") -> Device:
     return Device(torch.device(name), f"{_TITLES[name]}: asked for")
 
 
+def usable_devices() -> list[str]:
+    """Return the names that can be chosen here, "auto" first."""
+    found = []
+    for name in DEVICES:
+        try:
+            choose_device(name)
+        except UneticError:
+            continue
+        found.append(name)
+    return found
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that a device or the host has too little memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):

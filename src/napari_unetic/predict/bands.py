@@ -9,6 +9,7 @@ network can go on meanwhile.
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable

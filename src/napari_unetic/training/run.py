@@ -38,6 +38,9 @@ RUN_FORMAT_VERSION: Final = 1
 
 PLAN_FILE = "run.json"
 
+PAIRS = "pairs"
+"""The folder of the pairs of a run that holds them."""
+
 
 class PairRecord(BaseModel):
     """Where the files of a pair lie, and the hash of its image's pixels.
@@ -59,15 +62,24 @@ class PairRecord(BaseModel):
     )
 
     @classmethod
-    def of(cls, pair: Pair) -> PairRecord:
-        """Describe a pair; its image is read for the hash."""
+    def of(cls, pair: Pair, inside: Path | None = None) -> PairRecord:
+        """Describe a pair; its image is read for the hash.
+
+        Parameters
+        ----------
+        pair : Pair
+            As it lies now.
+        inside : Path, optional
+            A folder that will be the `PAIRS` of the run.
+        """
+        reviewed = pair.reviewed_entry
         return cls(
             id=pair.id,
-            image=_absolute(pair.image_entry),
-            labels=tuple(_absolute(entry) for entry in pair.label_entries),
+            image=_placed(pair.image_entry, inside),
+            labels=tuple(_placed(entry, inside) for entry in pair.label_entries),
             one_file_an_object=pair.one_file_an_object,
             axes=pair.axes,
-            reviewed=_absolute(pair.reviewed_entry) if pair.reviewed_entry else None,
+            reviewed=None if reviewed is None else _placed(reviewed, inside),
             sha256=pair.image_hash(),
         )
 
@@ -101,8 +113,12 @@ class PairRecord(BaseModel):
         return pair
 
 
-def _absolute(entry: Entry) -> dict[str, str | int]:
-    return {**asdict(entry), "path": str(Path(entry.path).resolve())}
+def _placed(entry: Entry, inside: Path | None) -> dict[str, str | int]:
+    path = Path(entry.path).resolve()
+    if inside is not None and path.is_relative_to(inside.resolve()):
+        path = Path(PAIRS, path.relative_to(inside.resolve()))
+        return {**asdict(entry), "path": path.as_posix()}
+    return {**asdict(entry), "path": str(path)}
 
 
 def _entry(values: dict[str, str | int], folder: Path) -> Entry:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from datetime import UTC, datetime
@@ -33,10 +34,17 @@ from napari_unetic.training.record import (
     sized,
 )
 from napari_unetic.training.rehearsal import GeneratedSamples
-from napari_unetic.training.run import PairRecord, Run, RunPlan, refuse_existing
+from napari_unetic.training.run import (
+    PAIRS,
+    PairRecord,
+    Run,
+    RunPlan,
+    refuse_existing,
+)
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
 from napari_unetic.training.settings import usual_of
+from napari_unetic.training.telling import Teller
 
 if TYPE_CHECKING:
     from napari_unetic.instances.decode import DecodeSpec
@@ -123,9 +131,66 @@ def train_steps(
         If there is nothing to train or validate on, an image is in both, the run
         exists, pairs do not fit the network, or the loss is not a number.
     """
+    where = choose_device(device)
+    run, samples = yield from _begin_steps(
+        train_pairs, validation_pairs, out, settings, from_model, name, where
+    )
+    model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
+    return model
+
+
+def begin_train_steps(
+    train_pairs: Sequence[Pair],
+    validation_pairs: Sequence[Pair],
+    out: str | Path,
+    settings: TrainSettings,
+    *,
+    name: str = "",
+    device: str = "auto",
+    inside: Path | None = None,
+) -> Steps[Run]:
+    """Make the run folder of a training from scratch, and train nothing yet.
+
+    `resume_steps`, or ``unetic train RUN``, goes on with it.
+
+    Parameters
+    ----------
+    train_pairs, validation_pairs, out, settings, name, device
+        As `train_steps`.
+    inside : Path, optional
+        A folder that holds all the pairs. It is moved into the run, which then holds
+        all that it needs.
+
+    Returns
+    -------
+    Run
+        The folder appears whole.
+
+    Raises
+    ------
+    UneticError
+        As `train_steps`.
+    """
+    where = choose_device(device)
+    run, _ = yield from _begin_steps(
+        train_pairs, validation_pairs, out, settings, None, name, where, inside
+    )
+    return run
+
+
+def _begin_steps(
+    train_pairs: Sequence[Pair],
+    validation_pairs: Sequence[Pair],
+    out: str | Path,
+    settings: TrainSettings,
+    from_model: str | Path | Model | None,
+    name: str,
+    where: Device,
+    inside: Path | None = None,
+) -> Steps[tuple[Run, list[Sample]]]:
+    """Check and read the pairs, and make the run folder."""
     folder = Path(out)
     _check_pairs(train_pairs, validation_pairs)
-    where = choose_device(device)
     base = load_model(from_model) if from_model is not None else None
     if base is None and (settings.rehearsal or settings.anchor):
         raise UneticError(
@@ -148,15 +213,18 @@ def train_steps(
         settings=settings,
         description=description,
         parent=base.description.weights_sha256 if base else "",
-        train=tuple(PairRecord.of(pair) for pair in train_pairs),
-        validation=tuple(PairRecord.of(pair) for pair in validation_pairs),
+        train=tuple(PairRecord.of(pair, inside) for pair in train_pairs),
+        validation=tuple(PairRecord.of(pair, inside) for pair in validation_pairs),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=software_versions(),
     )
     start = base.network.state_dict() if base else None
-    run = begin(folder, plan, start, where)
-    model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
-    return model
+
+    def take_pairs_along(part: Path) -> None:
+        if inside is not None:
+            shutil.move(inside, part / PAIRS)
+
+    return begin(folder, plan, start, where, take_pairs_along), samples
 
 
 def resume_steps(
@@ -373,9 +441,11 @@ def _go_on_steps(
         loop = Loop.load(run, schedule, device)
         loop.log.write("resume", step=loop.at.step, device=loop.device_text)
         judge = Validation(validation, device.name)
-        yield from loop.run_steps(source, judge, workers)
+        teller = Teller(loop.log)
+        teller.resumed(loop.at.step, loop.at.seconds)
+        yield from teller.relay(loop.run_steps(source, judge, workers))
         if loop.is_done:
-            yield from _finish_steps(loop, validation)
+            yield from teller.relay(_finish_steps(loop, validation))
     return run.model
 
 

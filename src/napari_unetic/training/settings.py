@@ -287,6 +287,8 @@ def valid_settings(kind: type[Settings], values: Mapping[str, object]) -> Settin
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         reason = first["msg"].removeprefix("Value error, ")
+        if reason.startswith("Expected"):
+            raise UneticError(reason) from error
         said = f"{field}: {reason}" if field else reason
         raise UneticError(
             f"Expected valid training settings, got a wrong one ({said}); correct it."

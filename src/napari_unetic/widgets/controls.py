@@ -10,6 +10,7 @@ from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QCheckBox,
     QComboBox,
+    QDoubleSpinBox,
     QHBoxLayout,
     QLabel,
     QSizePolicy,
@@ -137,7 +138,7 @@ class WholeNumber(QSpinBox):
         self.setSingleStep(step)
         self.setSuffix(unit)
         self.setValue(lowest - 1)
-        _make_narrow(self)
+        make_narrow(self)
 
     @property
     def number(self) -> int | None:
@@ -147,6 +148,40 @@ class WholeNumber(QSpinBox):
     @number.setter
     def number(self, number: int | None) -> None:
         self.setValue(self.minimum() if number is None else number)
+
+
+class Decimal(QDoubleSpinBox):
+    """A number that can be typed and need not be scrolled to.
+
+    Parameters
+    ----------
+    parent : QWidget
+        The dock.
+    low, high, value, step : float
+        Bounds, what it says at first, and the step of the arrows.
+    decimals : int
+    unit : str
+        Written behind the number.
+    """
+
+    def __init__(
+        self,
+        parent: QWidget,
+        low: float,
+        high: float,
+        value: float,
+        *,
+        step: float,
+        decimals: int,
+        unit: str = "",
+    ) -> None:
+        super().__init__(parent)
+        self.setDecimals(decimals)
+        self.setRange(low, high)
+        self.setSingleStep(step)
+        self.setSuffix(unit)
+        self.setValue(value)
+        make_narrow(self)
 
 
 def explain(control: QWidget, tooltip: str) -> None:
@@ -209,7 +244,7 @@ def connect(control: QWidget, slot: Callable[[], None]) -> None:
         control.valueChanged.connect(lambda value: slot())
 
 
-def _make_narrow(box: QAbstractSpinBox) -> None:
+def make_narrow(box: QAbstractSpinBox) -> None:
     """Let a box for a number be as narrow as the dock needs, and change when done."""
     box.setKeyboardTracking(False)
     box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)

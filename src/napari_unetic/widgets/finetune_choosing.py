@@ -13,11 +13,12 @@ from napari_unetic.widgets.finetune_counting import Counted, count_steps
 from napari_unetic.widgets.finetune_form import FinetuneForm
 from napari_unetic.widgets.finetune_jobs import Around, look_steps
 from napari_unetic.widgets.finetune_models import base_of
-from napari_unetic.widgets.finetune_plan import Round, counted
-from napari_unetic.widgets.finetune_run import is_followed, n_threads
+from napari_unetic.widgets.finetune_plan import Round
 from napari_unetic.widgets.jobs import Job
 from napari_unetic.widgets.layers import METADATA_KEY, layer_source
 from napari_unetic.widgets.offers import offer
+from napari_unetic.widgets.run_process import is_followed
+from napari_unetic.widgets.run_words import device_text
 from napari_unetic.widgets.wording import foldable, shortened
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ NO_LABELS = (
 )
 LABELS_EVENTS = ("paint", "data", "metadata", "features", "set_data")
 _LATER_MS = 300
-_TITLES = {"cuda": "CUDA", "mps": "Metal", "cpu": "CPU"}
 
 
 class FinetuneChoosing(FinetuneForm):
@@ -282,7 +282,7 @@ class FinetuneChoosing(FinetuneForm):
             n_images=self._counted.n_pairs + found.n_planes,
             share=self.more.held_out.value() / 100,
             start=self._start_text(),
-            device=self._device_text(),
+            device=device_text(self.more.device.value or "auto", self._devices),
             minutes=self.minutes.value(),
             steps=self.more.steps.number,
             is_open=self.labels.value is not None,
@@ -301,14 +301,6 @@ class FinetuneChoosing(FinetuneForm):
     @property
     def _continues(self) -> bool:
         return self._last is not None and self.more.go_on.isChecked()
-
-    def _device_text(self) -> str:
-        chosen = self.more.device.value or "auto"
-        if chosen == "auto":
-            chosen = next(name for name in _TITLES if name in (*self._devices, "cpu"))
-        if chosen != "cpu":
-            return _TITLES[chosen]
-        return f"CPU, {counted(n_threads(), 'thread')}"
 
     def _name(self) -> str:
         typed = self.more.name.text().strip()

@@ -10,7 +10,6 @@ from napari.layers import Labels, Layer, Shapes
 from qtpy.QtCore import QSize, Qt, Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import (
     QCheckBox,
-    QDoubleSpinBox,
     QLineEdit,
     QSizePolicy,
     QSpinBox,
@@ -24,7 +23,9 @@ from napari_unetic.widgets.choices import (
     is_alive,
     is_measuring,
 )
+from napari_unetic.widgets.class_layers import is_of_classes
 from napari_unetic.widgets.controls import (
+    Decimal,
     WholeNumber,
     connect,
     explain,
@@ -32,14 +33,15 @@ from napari_unetic.widgets.controls import (
     text_label,
 )
 from napari_unetic.widgets.finetune_compare import COMPARING
-from napari_unetic.widgets.finetune_curves import RunView
-from napari_unetic.widgets.finetune_offers import OfferBar
+from napari_unetic.widgets.finetune_jobs import about_run
 from napari_unetic.widgets.finetune_verdict import VerdictView
 from napari_unetic.widgets.folding import Fold, Form, Scrolled
 from napari_unetic.widgets.pairs_list import PairsList
 from napari_unetic.widgets.report import Report
 from napari_unetic.widgets.review_queue import ReviewQueue
 from napari_unetic.widgets.run_button import RunButton, run_shortcut
+from napari_unetic.widgets.run_curves import CurveWords, RunView
+from napari_unetic.widgets.run_offers import OfferBar
 
 if TYPE_CHECKING:
     from napari.viewer import Viewer
@@ -94,6 +96,15 @@ STEPS_TIP = (
     "Takes so many steps however long they take, instead of the time above. With the "
     "same number and seed the same model comes out."
 )
+CURVES = CurveWords(
+    "Held-out AP (dashed: before), and loss",
+    "Above, how good the model is by now on the held-out objects (AP at IoU .50: 1 is "
+    "all found, none too many); the dashed line is the model before. Below, the loss "
+    "on what it learns from, which should fall. Both are shown, and choose nothing.",
+    "Held-out objects, which are not learnt from, with the outlines that the model "
+    "gives them by now.",
+    is_compared=True,
+)
 NAME_TIP = "Name of the new model; a number is added where it is in use."
 
 
@@ -111,7 +122,11 @@ class LabelsChoice(LayerChoice):
 
     def layers(self) -> list[Layer]:
         """Return the layers to choose from."""
-        return [layer for layer in super().layers() if COMPARING not in layer.metadata]
+        return [
+            layer
+            for layer in super().layers()
+            if COMPARING not in layer.metadata and not is_of_classes(layer)
+        ]
 
 
 class AreaMenu(Choice):
@@ -151,43 +166,6 @@ class AreaMenu(Choice):
             [*fixed.values(), *(f"in “{layer.name}”" for layer in drawn)],
             chosen=AUTOMATIC,
         )
-
-
-class Decimal(QDoubleSpinBox):
-    """A number that can be typed and need not be scrolled to.
-
-    Parameters
-    ----------
-    parent : QWidget
-        The dock.
-    low, high, value, step : float
-        Bounds, what it says at first, and the step of the arrows.
-    decimals : int
-    unit : str
-        Written behind the number.
-    """
-
-    def __init__(
-        self,
-        parent: QWidget,
-        low: float,
-        high: float,
-        value: float,
-        *,
-        step: float,
-        decimals: int,
-        unit: str = "",
-    ) -> None:
-        super().__init__(parent)
-        self.setDecimals(decimals)
-        self.setRange(low, high)
-        self.setSingleStep(step)
-        self.setSuffix(unit)
-        self.setValue(value)
-        self.setKeyboardTracking(False)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setStyleSheet("QAbstractSpinBox { padding: 1px 2px; min-width: 50px; }")
-        keep_wheel_for_scrolling(self)
 
 
 class FinetuneMore(Fold):
@@ -264,8 +242,13 @@ class FinetuneMore(Fold):
         form.setRowVisible(self.channel, False)
 
     def show_models(self, models: Sequence[ModelEntry], default: str) -> None:
-        """Offer models to start from, of those for planes; the chosen one stays."""
-        models = [e for e in models if e.description.network.dimensions == 2]
+        """Offer models to start from, of objects in planes; the chosen one stays."""
+        models = [
+            entry
+            for entry in models
+            if entry.description.target.kind == "instances"
+            and entry.description.network.dimensions == 2
+        ]
         names = [entry.name for entry in models]
         before = self.start.value
         same = next((e for e in models if before and e.name == before.name), None)
@@ -306,7 +289,7 @@ class FinetuneForm(QWidget):
     def __init__(self, viewer: Viewer, parent: QWidget | None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self.offers = OfferBar(self)
+        self.offers = OfferBar(self, about_run, "See the verdict")
         self.image = LayerChoice(viewer, self, ImageLayer)
         self.labels = LabelsChoice(viewer, self)
         self.minutes = Decimal(self, 1, 600, 2, step=0.5, decimals=1, unit=" min")
@@ -319,7 +302,7 @@ class FinetuneForm(QWidget):
             "Ends with the step at hand and judges what was learnt so far",
         )
         self.report = Report(self)
-        self.view = RunView(self)
+        self.view = RunView(self, CURVES)
         self.verdict = VerdictView(self)
         self.pairs_fold = Fold(
             self,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from napari_unetic.errors import UneticError
 from napari_unetic.steps import Step, Steps
+from napari_unetic.widgets.run_words import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,17 +87,10 @@ def look_steps() -> Steps[Around]:
     from napari_unetic.finetuning.runs import list_runs
     from napari_unetic.finetuning.settings import DEFAULTS
     from napari_unetic.model.registry import list_models
-    from napari_unetic.networks.device import DEVICES, choose_device
+    from napari_unetic.networks.device import usable_devices
 
-    devices = []
-    for name in DEVICES:
-        try:
-            choose_device(name)
-        except UneticError:
-            continue
-        devices.append(name)
     runs = [state for state in list_runs() if state.is_open]
-    return Around(list_models(), devices, runs, dict(DEFAULTS))
+    return Around(list_models(), usable_devices(), runs, dict(DEFAULTS))
 
 
 def begin_steps(request: Request, pairs: Sequence[CollectedPair]) -> Steps[Begun]:
@@ -113,12 +106,9 @@ def begin_steps(request: Request, pairs: Sequence[CollectedPair]) -> Steps[Begun
     import numpy as np
 
     from napari_unetic.finetuning import begin_finetune_steps, finetune_settings
-    from napari_unetic.finetuning.runs import (
-        free_name,
-        held_out_before,
-        user_runs_folder,
-    )
+    from napari_unetic.finetuning.runs import held_out_before
     from napari_unetic.model.store import check_model_name
+    from napari_unetic.training.runs import free_name, user_runs_folder
 
     settings = finetune_settings(**request.settings)
     name = free_name(check_model_name(request.name))
@@ -161,28 +151,21 @@ def pairs_steps(folder: Path) -> Steps[list[CollectedPair]]:
 def use_steps(state: RunState) -> Steps[Decided]:
     """Put the model of a run among the user's, unless it is there."""
     yield Step(0, 0, "keeping the model")
-    from napari_unetic.finetuning.runs import decide, free_name, run_state
-    from napari_unetic.model.folder import load_description
+    from napari_unetic.finetuning.runs import run_state
     from napari_unetic.model.registry import list_models
-    from napari_unetic.model.store import add_model
+    from napari_unetic.training.runs import keep_model
 
-    folder = state.run.folder
-    digest = load_description(state.run.model).weights_sha256
-    own = [m for m in list_models() if not m.bundled]
-    same = [m.name for m in own if m.description.weights_sha256 == digest]
-    name = same[0] if same else _name_for(state, free_name)
-    if not same:
-        add_model(folder, name=name)
-    decide(folder, "used", name)
-    return Decided(run_state(folder), list_models())
+    keep_model(state)
+    return Decided(run_state(state.run.folder), list_models())
 
 
 def old_steps(state: RunState) -> Steps[Decided]:
     """Take the model of a run out of the user's again; the run keeps it."""
     yield Step(0, 0, "going back")
-    from napari_unetic.finetuning.runs import decide, run_state
+    from napari_unetic.finetuning.runs import run_state
     from napari_unetic.model.registry import list_models
     from napari_unetic.model.store import remove_model
+    from napari_unetic.training.runs import decide
 
     folder = state.run.folder
     if state.decision == "used" and any(
@@ -193,26 +176,7 @@ def old_steps(state: RunState) -> Steps[Decided]:
     return Decided(run_state(folder), list_models())
 
 
-def leave_steps(state: RunState) -> Steps[None]:
-    """Offer a run no more; it stays in its folder."""
-    yield Step(0, 0, "leaving it")
-    from napari_unetic.finetuning.runs import decide
-
-    decide(state.run.folder, "left")
-
-
-def _name_for(state: RunState, free_name: Any) -> str:
-    """Return the name of the run, or another where a model has it."""
-    from napari_unetic.model.registry import is_bundled, user_models_folder
-
-    name = state.name
-    taken = is_bundled(name) or (user_models_folder() / name).exists()
-    return str(free_name(name)) if taken else name
-
-
-def discard_steps(folder: Path) -> Steps[None]:
-    """Remove a run that nothing was learnt in."""
-    yield Step(0, 0, "stopping")
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
+def about_run(state: RunState) -> str:
+    """Say what a run is about: "from nuclei on 3 images"."""
+    n_images = len(state.run.plan.train)
+    return f"from {state.parent_name} on {counted(n_images, 'image')}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from napari_unetic.widgets.run_words import counted
 
 FEWEST = 5
 """Objects to learn from, and to judge by; as `napari_unetic.finetuning.held_out`."""
@@ -101,34 +101,3 @@ class Round:
             else counted(self.steps, "step")
         )
         return f"{what}; {sides}. Starts from {self.start}; {budget}, {self.device}."
-
-
-def counted(n: int, what: str) -> str:
-    """Return "1 object", "2 objects"."""
-    return f"{n:,} {what}" + ("" if n == 1 else "s")
-
-
-DOING = {
-    "reading pairs": "Reading pairs",
-    "judging": "Judging",
-    "training": "Learning",
-    "predicting": "Setting thresholds",
-    "tuning": "Setting thresholds",
-}
-"""What a training does, as the bar calls it."""
-
-
-def progress_text(progress: Mapping[str, Any], seconds_left: float | None) -> str:
-    """Return what stands on the bar while a run is trained.
-
-    Parameters
-    ----------
-    progress : mapping
-        The last ``progress`` record of its log; empty before the first.
-    seconds_left : float or None
-    """
-    what = DOING.get(progress.get("what", ""), "Starting")
-    if seconds_left is None:
-        return f"{what} …"
-    minutes, seconds = divmod(round(seconds_left), 60)
-    return f"{what}, {minutes}:{seconds:02d} left"

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QUrl
-from qtpy.QtGui import QDesktopServices
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QApplication,
     QFrame,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
     QPushButton,
     QVBoxLayout,
@@ -18,11 +15,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_unetic.widgets.controls import text_label, wrapped
+from napari_unetic.widgets.run_place import ModelPlace
 from napari_unetic.widgets.wording import foldable, shortened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_unetic.finetuning.runs import RunState
     from napari_unetic.finetuning.verdict import Verdict
 
@@ -72,13 +68,9 @@ class VerdictView(QFrame):
         self.keys = text_label(self)
         self.use = QPushButton("Use the new model", self)
         self.old = QPushButton("Keep the old model", self)
-        self.where = text_label(self)
-        self.show_folder = QPushButton("Show in folder", self)
-        self.copy_python = QPushButton("Copy as Python", self)
+        self.place = ModelPlace(self)
         self._explain()
         self._lay_out()
-        self.show_folder.clicked.connect(self._show_folder)
-        self.copy_python.clicked.connect(self._copy_python)
         self.hide()
 
     def _explain(self) -> None:
@@ -96,12 +88,6 @@ class VerdictView(QFrame):
                 "Takes the new model out of the models again and goes back to the one "
                 "before; the run stays in its folder."
             )
-        )
-        self.show_folder.setToolTip(
-            wrapped("Opens the folder of the run: its model, pairs, log and curves.")
-        )
-        self.copy_python.setToolTip(
-            wrapped("Copies a line that segments an image with the new model.")
         )
 
     def _lay_out(self) -> None:
@@ -125,11 +111,7 @@ class VerdictView(QFrame):
         layout.addWidget(self.keys)
         layout.addWidget(self.use)
         layout.addWidget(self.old)
-        layout.addWidget(self.where)
-        beside = QHBoxLayout()
-        beside.addWidget(self.show_folder)
-        beside.addWidget(self.copy_python)
-        layout.addLayout(beside)
+        layout.addWidget(self.place)
         self.keys.hide()
 
     def show_state(self, state: RunState, *, busy: bool = False) -> None:
@@ -164,8 +146,7 @@ class VerdictView(QFrame):
         self.old.setText(f"Undo: go back to {parent}" if used else f"Keep {parent}")
         for button in (self.use, self.old):
             button.setEnabled(not busy)
-        self.where.setText(_breakable(f"{state.name}: {state.run.folder}"))
-        self.where.setToolTip(wrapped(str(state.run.folder)))
+        self.place.show_state(state)
         self.show()
 
     def _fill(self, verdict: Verdict, state: RunState) -> None:
@@ -206,15 +187,6 @@ class VerdictView(QFrame):
         self.compare.blockSignals(False)
         self.compare.setText("End comparing" if text else "Compare")
 
-    def _show_folder(self) -> None:
-        if self.state is not None:
-            open_folder(self.state.run.folder)
-
-    def _copy_python(self) -> None:
-        clipboard = QApplication.clipboard()
-        if clipboard is not None and self.state is not None:
-            clipboard.setText(python_line(self.state))
-
 
 def remark(state: RunState) -> str:
     """Say what a verdict means for the models."""
@@ -228,22 +200,3 @@ def remark(state: RunState) -> str:
     if state.decision:
         return REMARKS["old"].format(state.parent_name)
     return REMARKS.get(verdict.verdict, "").format(state.name)
-
-
-def python_line(state: RunState) -> str:
-    """Return a line of Python that segments an image with the model of a run."""
-    model = state.model if state.decision == "used" else str(state.run.folder)
-    return (
-        "from napari_unetic import segment; "
-        f"labels = segment(image, {model!r})  # image: an array"
-    )
-
-
-def open_folder(folder: Path) -> Any:
-    """Show a folder in the desktop's own program for files."""
-    return QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
-
-
-def _breakable(path: str) -> str:
-    """Let Qt fold a path at its separators: a space of no width after each."""
-    return path.replace("/", "/\u200b").replace("\\", "\\\u200b")

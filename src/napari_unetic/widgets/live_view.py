@@ -148,5 +148,9 @@ def view_steps(
     on_level = result.on_level(settings)
     labels = decode_window(maps, on_level, view.plane, view.rows, view.columns)
     before = np.asarray(layer.data[view.window])
-    kept = same_numbers(labels.T if view.swapped else labels, before)
+    labels = labels.T if view.swapped else labels
+    if result.classes:
+        # Their numbers are what they are.
+        return Seen(result, settings, touched, view, labels.astype(before.dtype))
+    kept = same_numbers(labels, before)
     return Seen(result, settings, touched, view, kept)

@@ -23,7 +23,7 @@ class Found(NamedTuple):
     Parameters
     ----------
     models : list of ModelEntry
-        Bundled ones and the user's own, of those that find objects.
+        Bundled ones and the user's own.
     devices : list of str
         That can be used here, "auto" first.
     """
@@ -101,21 +101,11 @@ def _find_steps() -> Steps[Found]:
     """Return the models and devices there are."""
     yield Step(0, 0, "loading PyTorch")
     # These bring torch along: a second or two that the window must not wait for.
-    from napari_unetic.errors import UneticError
     from napari_unetic.maps import plan_work  # noqa: F401
     from napari_unetic.model.registry import list_models
-    from napari_unetic.networks.device import DEVICES, choose_device
+    from napari_unetic.networks.device import usable_devices
 
-    devices = []
-    for name in DEVICES:
-        try:
-            choose_device(name)
-        except UneticError:
-            continue
-        devices.append(name)
-    # What a dock shows of a result, its objects, models of classes do not give.
-    models = [m for m in list_models() if m.description.target.kind == "instances"]
-    return Found(models, devices)
+    return Found(list_models(), usable_devices())
 
 
 def _pace_steps(model: str, device: Device) -> Steps[float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_unetic.image.writing import label_dtype
 from napari_unetic.instances.record import pack_labels, unpack_labels
+from napari_unetic.widgets.class_layers import class_table
 from napari_unetic.widgets.layers import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -65,7 +66,8 @@ def merge(
     result : SegmentedLayer
         Of a whole image, it replaces everything. Of a region or a plane, it replaces
         the objects with at least half their area there; the others stay, with their
-        numbers, and in front of the new ones, which get numbers above theirs.
+        numbers, and in front of the new ones, which get numbers above theirs. Classes
+        replace those of each pixel there.
 
     Returns
     -------
@@ -77,6 +79,8 @@ def merge(
         highest = int(new.data.max(initial=0))
         return Content(new.data, highest, new.features, record, False)
     labels = labels.copy()
+    if found.classes:
+        return _merge_classes(labels, predicted, result)
     gone = _clear(labels, result)
     n_kept = int(labels.max(initial=0))
     before = None if predicted is None else unpack_labels(predicted)
@@ -93,6 +97,22 @@ def merge(
     if n_kept:
         table = _rows(features, gone, new.features, _visible(labels, result), n_kept)
     return Content(labels, n_kept + found.n_objects, table, record, touched)
+
+
+def _merge_classes(
+    labels: NDArray[Any], predicted: str | None, result: SegmentedLayer
+) -> Content:
+    """Put the classes of a part of an image in the place of those that are there."""
+    record = result.layer.metadata[METADATA_KEY]
+    before = labels.copy() if predicted is None else unpack_labels(predicted)
+    for classes in (labels, before):
+        for index, inside in _windows(result):
+            window, new = classes[index], result.layer.data[index]
+            np.copyto(window, new, where=True if inside is None else inside)
+    record = {**record, "predicted": pack_labels(before)}
+    highest, touched = len(result.classes) - 1, not np.array_equal(before, labels)
+    table = class_table(labels, result.classes, result.source)
+    return Content(labels, highest, table, record, touched)
 
 
 def _windows(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_unetic.settings import (
     DECODING_FIELDS,
+    OBJECT_FIELDS,
     SegmentSettings,
     segment_settings,
 )
@@ -150,8 +151,15 @@ class Controls:
     precision: str = "auto"
     tile: int | None = None
 
-    def settings(self, choices: Offer) -> SegmentSettings:
-        """Return the settings, without what the image has no use for.
+    def settings(self, choices: Offer, *, of_classes: bool = False) -> SegmentSettings:
+        """Return the settings, without what the image or the model has no use for.
+
+        Parameters
+        ----------
+        choices : Offer
+            What there is to choose for the image.
+        of_classes : bool
+            Whether the model tells classes, so that nothing is asked of objects.
 
         Raises
         ------
@@ -168,6 +176,9 @@ class Controls:
             values |= {"plane": None, "link": False}
         elif self.plane is not None:
             values["link"] = False
+        if of_classes:
+            for name in OBJECT_FIELDS:
+                del values[name]
         return segment_settings(**values)
 
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication
 from napari_unetic.errors import UneticError
 from napari_unetic.steps import Step, Steps
 from napari_unetic.widgets.choices import is_alive
+from napari_unetic.widgets.class_layers import is_of_classes
 from napari_unetic.widgets.jobs import Job
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.recipes import (
@@ -121,6 +122,9 @@ class ResultActions(QObject):
         self._section.setVisible(layer is not None)
         if layer is not None:
             self._section.name.setText(f"“{shortened(layer.name)}”")
+            # Classes have no shapes of objects.
+            of_classes = is_of_classes(layer)
+            self._section.shapes.setVisible(not of_classes)
         self._look_for_record()
 
     def _look_for_record(self) -> None:

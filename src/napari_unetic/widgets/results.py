@@ -14,6 +14,7 @@ from napari.layers import Labels
 from napari_unetic.instances.record import pack_labels
 from napari_unetic.settings import SegmentSettings, segment_settings
 from napari_unetic.steps import Step, Steps, drain
+from napari_unetic.widgets.class_layers import class_look, class_table
 from napari_unetic.widgets.layers import METADATA_KEY, LayerSource, layer_source
 from napari_unetic.widgets.levels import best_level, settings_on_level
 from napari_unetic.widgets.records import keep
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.predict import Segmentation
+    from napari_unetic.semantic.targets import ClassSpec
 
 SHARE_OF_MEMORY = 1 / 8
 """Labels of the whole image are made if they take no more of the free memory."""
@@ -74,6 +76,11 @@ class SegmentedLayer:
     def n_objects(self) -> int:
         """Number of objects."""
         return self.segmentation.n_objects
+
+    @property
+    def classes(self) -> tuple[ClassSpec, ...]:
+        """Name and colour of labels 0, 1, ..., where these are classes; else empty."""
+        return self.segmentation.classes
 
     @property
     def seconds(self) -> float:
@@ -135,13 +142,11 @@ def segment_source_steps(
         If image, model and settings do not fit.
     """
     # The import of torch takes a second or two: in the thread that does the work.
-    from napari_unetic.model.description import object_kind
     from napari_unetic.model.registry import load_model
     from napari_unetic.predict import segment_steps
 
     settings = settings or SegmentSettings()
     loaded = load_model(model)
-    object_kind(loaded.description)
     source, sizing = yield from sized_source_steps(
         source, loaded, settings, keeps_level=keeps_level
     )
@@ -239,11 +244,16 @@ def _layer_steps(
         "predicted": pack_labels(arranged),
     }
     keep(record)
+    if found.classes:
+        shown = class_look(found.classes)
+        shown["features"] = class_table(arranged, found.classes, source)
+    else:
+        shown = {"features": features_of(found, source, settings)}
     layer = Labels(
         arranged,
         name=f"{source.name} {found.provenance['model']}",
-        features=features_of(found, source, settings),
         metadata={METADATA_KEY: record},
+        **shown,
         **source.placement(origin),
     )
     watch(layer).written(touched=False)
@@ -297,7 +307,8 @@ def segment_layer(
 ) -> Labels:
     """Segment an image layer; return a layer of labels that lies on it.
 
-    Neither a viewer nor Qt is needed.
+    Neither a viewer nor Qt is needed. Of a model of classes the labels are the numbers
+    of these, in their colours; `features` has a row a class, with its name and share.
 
     Parameters
     ----------
@@ -323,9 +334,10 @@ def segment_layer(
     pixel_size : float, optional
         Micrometres a pixel, for models that know theirs; instead of `diameter`.
     sensitivity : float
-        From 0 to 1: more finds more and larger objects.
+        From 0 to 1: more finds more and larger objects, or more of the classes.
     splitting : float
-        From 0 to 1: more cuts touching objects apart.
+        From 0 to 1: more cuts touching objects apart. This and the four that follow
+        are for models of objects alone.
     smallest : int, optional
         Objects of fewer pixels are dropped; the model's own limit if None.
     fill_holes : bool
@@ -345,7 +357,7 @@ def segment_layer(
     -------
     napari.layers.Labels
         Labels with the scale, translate, rotate, shear, affine, units and axis labels
-        of the image, a row of `features` an object, and the record of the result in
+        of the image, a row of `features` an object or class, and the record of it in
         `metadata`. They cover the whole image, or, where an image's labels would take
         more than an eighth of the free memory, the part that was segmented.
 

@@ -28,6 +28,7 @@ from napari_unetic.image.guards import as_text
 from napari_unetic.image.reading import read_labels
 from napari_unetic.image.tiff import read_tiff
 from napari_unetic.image.writing import atomic_path, write_labels
+from napari_unetic.widgets.class_layers import recorded_look
 from napari_unetic.widgets.layers import METADATA_KEY, PLACEMENT, pixel_size_of
 from napari_unetic.widgets.records import (
     FORMAT,
@@ -225,6 +226,7 @@ def _saved(path: Path, content: dict[str, Any]) -> tuple[NDArray[Any], dict[str,
         raise _damaged(path) from error
     if content.get("record") is not None:
         keywords["metadata"] = {METADATA_KEY: content["record"]}
+        keywords |= recorded_look(content["record"])
     return labels, keywords
 
 
@@ -250,6 +252,7 @@ def _unaccompanied(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
     record = record_in(path)
     if record is not None:
         keywords["metadata"] = {METADATA_KEY: record}
+        keywords |= recorded_look(record)
     if path.suffix.lower() not in (".tif", ".tiff"):
         return labels, keywords
     tiff = read_tiff(path, as_text(path), None, labels=True)

@@ -64,6 +64,7 @@ MAPS_TIP = (
     "Also adds what the network found as image layers: foreground, contacts between "
     "objects, and depth in an object."
 )
+CLASS_MAPS_TIP = "Also adds the probability of each class as image layers."
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
@@ -102,7 +103,7 @@ class AdjustSection(Fold):
             wrapped("Runs the network again and updates the last result.")
         )
         self.again.hide()
-        form = Form()
+        form = self._form = Form()
         form.row(title("splitting"), self.splitting, tip("splitting", MIDDLE))
         form.row(title("smallest"), self.smallest, tip("smallest"))
         form.check(self.fill_holes, tip("fill_holes"))
@@ -116,6 +117,11 @@ class AdjustSection(Fold):
         for control in thresholds:
             connect(control, self.moved.emit)
         self.splitting.released.connect(self.moved.emit)
+
+    def show_kind(self, *, of_classes: bool) -> None:
+        """Show what there is to adjust: of classes nothing beside the sensitivity."""
+        for row in range(self._form.rowCount()):
+            self._form.setRowVisible(row, not of_classes)
 
     def offer_again(self, offered: bool, enabled: bool) -> None:
         """Offer to run again, where that is the way to other thresholds."""
@@ -199,6 +205,7 @@ class MoreSection(Fold):
         self.tile = WholeNumber(self, "by memory", lowest=1, highest=MAX_PX, step=64)
         self.output = Choice(self)
         self.maps = QCheckBox("Add the maps", self)
+        self._of_classes = False
         self._lay_out()
         for control in (
             self.diameter,
@@ -252,10 +259,20 @@ class MoreSection(Fold):
         show(self.channel, bool(offer.channels))
         show(self.axes, len(offer.axes) > 1)
         show(self.planes, offer.has_planes)
-        show(self.link, offer.has_planes and self.planes.value == PlaneChoice.ALL)
+        is_linkable = offer.has_planes and self.planes.value == PlaneChoice.ALL
+        show(self.link, is_linkable and not self._of_classes)
         label = self._form.labelForField(self.channel)
         assert isinstance(label, QLabel)
         label.setText("Colour" if offer.colour else title("channel"))
+
+    def show_kind(self, *, of_classes: bool) -> None:
+        """Show what makes sense for classes, or for objects."""
+        if of_classes != self._of_classes:
+            self._of_classes = of_classes
+            self.maps.setText("Add the probabilities" if of_classes else "Add the maps")
+            explain(self.maps, CLASS_MAPS_TIP if of_classes else MAPS_TIP)
+            if of_classes:
+                self._form.setRowVisible(self.link, False)
 
     def show_output(self, name: str) -> None:
         """Offer to update the last result, by its name; none if it is empty."""

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QTimer
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import is_alive
+from napari_unetic.widgets.class_layers import legend_text
 from napari_unetic.widgets.controls import mark, wrapped
 from napari_unetic.widgets.diameter_tool import DiameterTool
 from napari_unetic.widgets.jobs import Job
@@ -116,6 +117,7 @@ class SegmentWidget(SegmentForm):
         # napari holds bound methods weakly: this keeps no closed dock alive.
         viewer.layers.events.removed.connect(self._layer_removed)
         viewer.layers.events.renamed.connect(self._update)
+        viewer.layers.selection.events.active.connect(self._show_sections)
         camera, dims = viewer.scene.camera.events, viewer.dims.events
         for event in (camera.center, camera.zoom, viewer.canvas.events.size):
             event.connect(self._view_moved)
@@ -171,6 +173,7 @@ class SegmentWidget(SegmentForm):
     def _show_plan(self) -> None:
         plan, detail, problem = None, "", ""
         entry: ModelEntry | None = self.model.value
+        self.show_kind()
         try:
             layer = self.chosen_image()
             source = self.understood(layer, entry.description if entry else None)
@@ -328,13 +331,20 @@ class SegmentWidget(SegmentForm):
             self._actions.made(layer)
             lines.append(shown.remark or KEPT.format(shortened(before.name)))
         self.report.say("\n".join(lines))
+        self._show_sections()
 
-    def _show_sections(self) -> None:
+    def _show_sections(self, event: object = None) -> None:
         """Show what there is to do with the last result."""
+        if not is_alive(self):
+            return
         last = self._actions.last
-        self.adjust.setVisible(last is not None)
+        shown = self._actions.layer
+        self.show_legend("" if shown is None else legend_text(shown))
         self.more.show_output(shortened(last.name, 20) if last is not None else "")
         too_large = self._is_about_last() and not self._live.possible
+        # Of classes there is nothing to adjust but what is in sight.
+        adjustable = last is not None and (too_large or not self.of_classes)
+        self.adjust.setVisible(adjustable)
         can_run = self._forecast is not None and not self._job.running
         self.adjust.offer_again(too_large, can_run)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSize, Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import (
@@ -17,9 +17,11 @@ from napari_unetic.widgets.choices import (
 )
 from napari_unetic.widgets.controls import (
     Slider,
+    explain,
     text_label,
     tip,
     title,
+    wrapped,
 )
 from napari_unetic.widgets.folding import Form, Scrolled
 from napari_unetic.widgets.layers import LayerSource, layer_source
@@ -51,6 +53,11 @@ if TYPE_CHECKING:
 WIDTH = 300
 """Width of the dock when it opens, in pixels."""
 
+MODEL_TIP = "The network that finds the objects, or tells classes of pixels."
+CLASS_TIP = (
+    "From 0 to 1: more finds more of the classes, less only what is sure. 0.5 is as "
+    f"the model was tuned. {MIDDLE}"
+)
 NO_IMAGE = "No image to segment: open one, or a sample (File > Open Sample)."
 
 
@@ -76,10 +83,20 @@ class SegmentForm(QWidget):
         self.button = RunButton(
             self,
             "Segment",
-            "Finds the objects",
+            "Runs the network on the image",
             "Ends with the tile at hand; adds nothing",
         )
         self.report = Report(self)
+        self.legend = QLabel(self)
+        self.legend.setTextFormat(Qt.TextFormat.RichText)
+        self.legend.setWordWrap(True)
+        self.legend.setToolTip(
+            wrapped(
+                "The classes of the result, with their share of the pixels. Rest the "
+                "mouse on the image, and the window’s lower edge names the class there."
+            )
+        )
+        self.legend.hide()
         self.adjust = AdjustSection(self)
         self.result = ResultSection(self)
         self.more = MoreSection(viewer, self)
@@ -95,7 +112,7 @@ class SegmentForm(QWidget):
         content = QWidget(self)
         form = Form()
         form.row("Image", self.image, "The image layer to segment.")
-        form.row("Model", self.model, "The network that finds the objects.")
+        form.row("Model", self.model, MODEL_TIP)
         form.row(title("sensitivity"), self.sensitivity, tip("sensitivity", MIDDLE))
         layout = QVBoxLayout(content)
         layout.addLayout(form)
@@ -103,6 +120,7 @@ class SegmentForm(QWidget):
             self.plan,
             self.button,
             self.report,
+            self.legend,
             self.adjust,
             self.result,
             self.more,
@@ -175,11 +193,32 @@ class SegmentForm(QWidget):
             precision=more.precision.value,
             tile=more.tile.number,
             **self._threshold_values(),
-        ).settings(self._offer)
+        ).settings(self._offer, of_classes=self.of_classes)
 
     def thresholds(self) -> SegmentSettings:
         """Return settings that hold the thresholds alone."""
-        return Controls(**self._threshold_values()).settings(self._offer)
+        controls = Controls(**self._threshold_values())
+        return controls.settings(self._offer, of_classes=self.of_classes)
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether the chosen model tells classes of pixels."""
+        entry = self.model.value
+        return bool(entry and entry.description.target.kind == "semantic")
+
+    def show_legend(self, text: str) -> None:
+        """Show the legend of a result of classes; none if it is empty."""
+        self.legend.setText(text)
+        self.legend.setVisible(bool(text))
+
+    def show_kind(self) -> None:
+        """Show the controls that make sense for the chosen model, and no others."""
+        of_classes = self.of_classes
+        explain(
+            self.sensitivity, CLASS_TIP if of_classes else tip("sensitivity", MIDDLE)
+        )
+        self.adjust.show_kind(of_classes=of_classes)
+        self.more.show_kind(of_classes=of_classes)
 
     def set_controls(self, settings: SegmentSettings) -> None:
         """Let the controls say what settings say."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image as ImageLayer
 
 from napari_unetic.errors import UneticError
+from napari_unetic.widgets.class_layers import class_ramp, shares_text
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.results import SegmentedLayer, segment_source_steps
 from napari_unetic.widgets.updates import Prepared, prepare_update, update_layer
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_unetic.widgets.layers import LayerSource
 
 MAPS = ("foreground", "contact", "depth")
+"""What the maps of a model of objects are called."""
 
 NO_ROOM_FOR_MAPS = (
     "The maps are too large for the free memory, so no layers of them were added."
@@ -130,18 +132,23 @@ def map_layers(result: SegmentedLayer) -> tuple[ImageLayer, ...]:
     if kept is None:
         return ()
     maps = np.moveaxis(kept.full(), -3, 0)
+    looks: list[tuple[str, Any]] = [(name, "magma") for name in MAPS]
+    if result.classes:
+        # A single map is that of the one class beside the background.
+        of_maps = result.classes[len(result.classes) - len(maps) :]
+        looks = [(f"probability of {c.name}", class_ramp(c)) for c in of_maps]
     placement = source.placement()
     return tuple(
         ImageLayer(
             source.arrange(one),
             name=f"{source.name} {name}",
             contrast_limits=(0, 1),
-            colormap="magma",
+            colormap=colormap,
             blending="additive",
             visible=False,
             **placement,
         )
-        for name, one in zip(MAPS, maps, strict=True)
+        for (name, colormap), one in zip(looks, maps, strict=True)
     )
 
 
@@ -185,6 +192,8 @@ def show(
 def summary(result: SegmentedLayer, layer: Labels) -> str:
     """Return what was found, in a sentence."""
     time, name = duration(result.seconds), shortened(layer.name)
+    if result.classes:
+        return f"{shares_text(layer)} in {time}: layer “{name}”."
     if result.n_objects == 0:
         return f"No object found in {time}; try another model or channel."
     objects = "object" if result.n_objects == 1 else "objects"

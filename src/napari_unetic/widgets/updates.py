@@ -169,6 +169,12 @@ def _check_same_place(layer: Labels, result: SegmentedLayer) -> None:
             f"Expected an earlier result of {result.source.name}, got {layer.name}, "
             "which is another image's or covers another part; write to a new layer."
         )
+    if old.get("classes") != new.get("classes"):
+        raise UneticError(
+            f"Expected an earlier result of the same kind, got {layer.name}, whose "
+            "numbers stand for something else (objects, or other classes); write to a "
+            "new layer."
+        )
 
 
 def _new_layer(layer: Labels, content: Content) -> Labels:

@@ -1,13 +1,12 @@
-"""Tell whoever reads the log how far a fine-tuning is."""
+"""Tell whoever reads the log how far a training is."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.clock import Clock
     from napari_unetic.steps import Step, Steps
     from napari_unetic.training.runlog import RunLog
 
@@ -16,21 +15,30 @@ Result = TypeVar("Result")
 EVERY_SECONDS: Final = 1.0
 
 
+class HasSeconds(Protocol):
+    """Tells how long something has taken."""
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far."""
+
+
 class Teller:
     """Writes a ``progress`` record whenever the work changes, and every second.
 
     A record holds ``step``, the optimiser's steps so far; ``what`` is being done;
     ``done`` of ``total``; ``loss``, the mean since the last record, or None; and
-    ``seconds_left`` until the verdict, or None where that is not known.
+    ``seconds_left`` until the end, or None where that is not known.
 
     Parameters
     ----------
     log : RunLog
         Where to.
-    clock : Clock
-        The time that this process has spent.
     minutes : float, optional
-        The budget; None for one of steps.
+        A budget that holds for all there is to do, reading and judging included; else
+        the steps themselves say how long they take.
+    clock : HasSeconds, optional
+        The time that this process has spent, for such a budget.
     now : callable
         Returns seconds; for tests.
     """
@@ -38,8 +46,8 @@ class Teller:
     def __init__(
         self,
         log: RunLog,
-        clock: Clock,
-        minutes: float | None,
+        minutes: float | None = None,
+        clock: HasSeconds | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.n_steps = 0
@@ -90,7 +98,7 @@ class Teller:
         )
 
     def _seconds_left(self, step: Step) -> float | None:
-        if self._minutes is None:
+        if self._minutes is None or self._clock is None:
             left = step.values.get("seconds_left")
             return None if left is None else round(left, 1)
         if self.seconds_before is None:

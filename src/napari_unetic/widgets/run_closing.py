@@ -13,12 +13,12 @@ from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.wording import shortened
 
 if TYPE_CHECKING:
-    from napari_unetic.widgets.finetune_run import Training
+    from napari_unetic.widgets.run_process import Training
 
 QUESTION = "“{}” is still being trained."
 QUESTION_MORE = (
-    "It can go on in the background. Either way nothing is lost: open Fine-tune again, "
-    "and it offers to go on or shows the verdict."
+    "It can go on in the background. Either way nothing is lost: open {} again, and it "
+    "offers to go on or shows what came of it."
 )
 
 
@@ -29,6 +29,8 @@ class Closing(QObject):
     ----------
     dock : QWidget
         The dock.
+    title : str
+        What the dock is called.
     training : Training
         What may be running.
     on_left : callable
@@ -36,9 +38,14 @@ class Closing(QObject):
     """
 
     def __init__(
-        self, dock: QWidget, training: Training, on_left: Callable[[], None]
+        self,
+        dock: QWidget,
+        title: str,
+        training: Training,
+        on_left: Callable[[], None],
     ) -> None:
         super().__init__(dock)
+        self._title = title
         self._on_left = on_left
         self._dock = dock
         self._training = training
@@ -81,9 +88,9 @@ class Closing(QObject):
         assert run is not None
         box = QMessageBox(self._dock)
         box.setIcon(QMessageBox.Icon.Question)
-        box.setWindowTitle("Fine-tune")
+        box.setWindowTitle(self._title)
         box.setText(QUESTION.format(shortened(run.plan.description.name)))
-        box.setInformativeText(QUESTION_MORE)
+        box.setInformativeText(QUESTION_MORE.format(self._title))
         go_on = box.addButton(
             "Go on in the background", QMessageBox.ButtonRole.AcceptRole
         )

@@ -1,9 +1,9 @@
-"""A fine-tuning as it runs: loss and held-out AP as curves, and a held-out crop."""
+"""A training as it runs: loss and scores as curves, and perhaps a picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qtpy.QtCore import QEvent, QSize, Qt, QTimer
@@ -12,26 +12,37 @@ from qtpy.QtWidgets import QLabel, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.controls import text_label, wrapped
-from napari_unetic.widgets.finetune_log import PREVIEW_FILE, RunNews
+from napari_unetic.widgets.run_log import PREVIEW_FILE, RunNews
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QResizeEvent
 
-AP_COLOUR = "#e69f00"
+SCORE_COLOUR = "#e69f00"
 LOSS_COLOUR = "#56b4e9"
 """Orange and sky blue, for everybody to tell (Okabe, Ito: Color Universal Design)."""
 
-CAPTION = "Held-out AP (dashed: before), and loss"
+NAMES = {"ap": "AP", "ap_50": "AP", "iou": "IoU"}
+"""What the axis of a score is called."""
 
-CURVES_TIP = (
-    "Above, how good the model is by now on the held-out objects (AP at IoU .50: 1 is "
-    "all found, none too many); the dashed line is the model before. Below, the loss "
-    "on what it learns from, which should fall. Both are shown, and choose nothing."
-)
-PICTURE_TIP = (
-    "Held-out objects, which are not learnt from, with the outlines that the model "
-    "gives them by now."
-)
+
+class CurveWords(NamedTuple):
+    """What is said of curves and picture.
+
+    Parameters
+    ----------
+    caption : str
+        Above the curves.
+    curves, picture : str
+        What they show, as tooltips.
+    is_compared : bool
+        Whether the first score is that of another model, which a dashed line shows.
+    """
+
+    caption: str
+    curves: str
+    picture: str = ""
+    is_compared: bool = False
+
 
 _CURVES_PX = 160
 _PICTURE_PX = 210
@@ -41,23 +52,27 @@ _SMALL_PT = 8
 
 
 class Curves(QWidget):
-    """Loss and held-out AP over the steps.
+    """Loss and score over the steps.
 
     Parameters
     ----------
     parent : QWidget
         The dock.
+    words : CurveWords
+        What they show.
     """
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, words: CurveWords) -> None:
         super().__init__(parent)
+        self._words = words
+        self._named = "AP"
         self._plots: Any = None
         self._axes: list[Any] = []
         self._colour = ""
         self._layout = QVBoxLayout(self)
         self._layout.setContentsMargins(0, 0, 0, 0)
         self.setFixedHeight(_CURVES_PX)
-        self.setToolTip(wrapped(CURVES_TIP))
+        self.setToolTip(wrapped(words.curves))
         self._to_make = [self._make_place, self._make_above, self._make_below]
 
     def prepare(self) -> None:
@@ -70,10 +85,15 @@ class Curves(QWidget):
         """Draw what the log says so far."""
         while self._to_make:
             self._to_make.pop(0)()
-        self._before.setVisible(bool(news.held_out))
-        if news.held_out:
-            self._before.setValue(news.held_out[0][1])
-        self._ap.setData(*_columns(news.held_out))
+        is_compared = self._words.is_compared and bool(news.scores)
+        self._before.setVisible(is_compared)
+        if is_compared:
+            self._before.setValue(news.scores[0][1])
+        name = NAMES.get(news.figure, self._named)
+        if name != self._named:
+            self._named = name
+            self._axes[0].setLabel(name)
+        self._score.setData(*_columns(news.scores))
         self._loss.setData(*_columns(news.losses))
 
     def _make_place(self) -> None:
@@ -88,21 +108,21 @@ class Curves(QWidget):
     def _make_above(self) -> None:
         import pyqtgraph
 
-        self._above = self._plot(0, "AP")
+        self._above = self._plot(0, self._named)
         self._above.setYRange(0, 1, padding=0.03)
-        pen = pyqtgraph.mkPen(AP_COLOUR, width=2)
-        dashed = pyqtgraph.mkPen(AP_COLOUR, style=Qt.PenStyle.DashLine)
+        pen = pyqtgraph.mkPen(SCORE_COLOUR, width=2)
+        dashed = pyqtgraph.mkPen(SCORE_COLOUR, style=Qt.PenStyle.DashLine)
         self._before = pyqtgraph.InfiniteLine(angle=0, movable=False, pen=dashed)
         self._above.addItem(self._before)
-        self._ap = pyqtgraph.PlotDataItem(
+        self._score = pyqtgraph.PlotDataItem(
             pen=pen,
             symbol="o",
             symbolSize=5,
-            symbolBrush=AP_COLOUR,
+            symbolBrush=SCORE_COLOUR,
             symbolPen=None,
             antialias=True,
         )
-        self._above.addItem(self._ap)
+        self._above.addItem(self._score)
 
     def _make_below(self) -> None:
         import pyqtgraph
@@ -168,21 +188,23 @@ class Curves(QWidget):
 
 
 class Picture(QLabel):
-    """The picture that a training writes every few seconds.
+    """The picture that a fine-tuning writes every few seconds.
 
     Parameters
     ----------
     parent : QWidget
         The dock.
+    tip : str
+        What it shows.
     """
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, tip: str) -> None:
         super().__init__(parent)
         self._shown: tuple[str, int] = ("", 0)
         self._whole = QPixmap()
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.setToolTip(wrapped(PICTURE_TIP))
+        self.setToolTip(wrapped(tip))
         self.hide()
 
     def show_file(self, folder: Path) -> None:
@@ -234,15 +256,17 @@ class RunView(QWidget):
     ----------
     parent : QWidget
         The dock.
+    words : CurveWords
+        What they show.
     """
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QWidget, words: CurveWords) -> None:
         super().__init__(parent)
-        self.curves = Curves(self)
-        self.picture = Picture(self)
+        self.curves = Curves(self, words)
+        self.picture = Picture(self, words.picture)
         self.caption = text_label(self)
-        self.caption.setText(CAPTION)
-        self.caption.setToolTip(wrapped(CURVES_TIP))
+        self.caption.setText(words.caption)
+        self.caption.setToolTip(wrapped(words.curves))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.caption)
@@ -253,7 +277,7 @@ class RunView(QWidget):
     def show_news(self, news: RunNews) -> None:
         """Show what a run says of itself."""
         # Before there is a curve there is nothing to see.
-        self.setVisible(bool(news.held_out or news.losses))
+        self.setVisible(bool(news.scores or news.losses))
         if self.isVisibleTo(self.parentWidget()):
             self.curves.show_news(news)
             self.picture.show_file(news.folder)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetic.widgets.controls import text_label, wrapped
-from napari_unetic.widgets.finetune_plan import counted
+from napari_unetic.widgets.run_words import when
 from napari_unetic.widgets.wording import foldable
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.runs import RunState
+    from napari_unetic.training.runs import UserRun
 
 
 class OfferBar(QFrame):
@@ -24,17 +23,25 @@ class OfferBar(QFrame):
     ----------
     parent : QWidget
         The dock.
+    describe : callable
+        Says what a run is about, without its name: "from nuclei on 3 images".
+    see : str
+        What the button says of a run that is finished.
     """
 
     accepted = Signal(object)
-    """To go on with a run, to follow it, or to see its verdict: a RunState."""
+    """To go on with a run, to follow it, or to see what it came to: a UserRun."""
 
     left = Signal(object)
-    """Not to be offered any more: a RunState."""
+    """Not to be offered any more: a UserRun."""
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(
+        self, parent: QWidget, describe: Callable[[Any], str], see: str
+    ) -> None:
         super().__init__(parent)
-        self._states: list[RunState] = []
+        self._states: list[UserRun] = []
+        self._describe = describe
+        self._see = see
         self.setFrameShape(QFrame.Shape.StyledPanel)
         self.text = text_label(self)
         self.accept = QPushButton(self)
@@ -54,18 +61,19 @@ class OfferBar(QFrame):
         self.hide()
 
     @property
-    def state(self) -> RunState | None:
+    def state(self) -> UserRun | None:
         """The run that is offered."""
         return self._states[0] if self._states else None
 
-    def offer(self, states: Sequence[RunState]) -> None:
+    def offer(self, states: Sequence[UserRun]) -> None:
         """Offer other runs."""
         self._states = list(states)
         state = self.state
         self.setVisible(state is not None)
         if state is not None:
-            self.text.setText(foldable(offer_text(state, len(self._states))))
-            self.accept.setText(accept_text(state))
+            about = self._describe(state)
+            self.text.setText(foldable(offer_text(state, about, len(self._states))))
+            self.accept.setText(accept_text(state, self._see))
 
     def _answer(self, signal: object) -> None:
         state, states = self.state, self._states[1:]
@@ -74,12 +82,9 @@ class OfferBar(QFrame):
             signal.emit(state)  # type: ignore[attr-defined]
 
 
-def offer_text(state: RunState, n_runs: int) -> str:
+def offer_text(state: UserRun, about: str, n_runs: int) -> str:
     """Say what a run waits for."""
-    plan = state.run.plan
-    images = counted(len(plan.train), "image")
-    about = f"“{state.name}”, from {state.parent_name} on {images}, "
-    about += _when(plan.created)
+    about = f"“{state.name}”, {about}, {when(state.run.plan.created)}"
     if state.run.is_finished:
         text = f"Finished in the meantime: {about}."
     elif state.trainer is not None:
@@ -89,19 +94,8 @@ def offer_text(state: RunState, n_runs: int) -> str:
     return text if n_runs == 1 else f"{text} ({n_runs - 1} more)"
 
 
-def accept_text(state: RunState) -> str:
+def accept_text(state: UserRun, see: str) -> str:
     """Return what the button says that takes an offer."""
     if state.run.is_finished:
-        return "See the verdict"
+        return see
     return "Follow it" if state.trainer is not None else "Go on with it"
-
-
-def _when(created: str) -> str:
-    """Return a time as "today 14:32", or with its date."""
-    try:
-        at = datetime.fromisoformat(created).astimezone()
-    except ValueError:
-        return created
-    if at.date() == datetime.now(at.tzinfo).date():
-        return f"{at:%H:%M}"
-    return f"{at:%Y-%m-%d %H:%M}"

@@ -1,8 +1,9 @@
-"""What the log of a fine-tuning says so far, read a bit at a time; needs no Qt."""
+"""What the log of a training says so far, read a bit at a time; needs no Qt."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ class RunNews:
     ----------
     folder : Path
         The run.
+    figures : sequence of str
+        Names of scores: the first that a validation has is taken.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, figures: Sequence[str] = ("ap_50",)) -> None:
         self.folder = folder
         self.losses: list[tuple[int, float]] = []
-        self.held_out: list[tuple[int, float]] = []
+        self.scores: list[tuple[int, float]] = []
+        self.figure = ""
+        self._figures = tuple(figures)
         self.progress: dict[str, Any] = {}
         self._offset = 0
         self._rest = b""
@@ -37,7 +42,7 @@ class RunNews:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds until the verdict, where that is known."""
+        """Seconds until the end, where that is known."""
         left: float | None = self.progress.get("seconds_left")
         return left
 
@@ -68,13 +73,18 @@ class RunNews:
         if event == "resume":
             self._forget_after(record["step"])
         elif event == "validation":
-            self.held_out.append((record["step"], record["ap_50"]))
+            self._take_scores(record)
         elif event == "progress":
             self.progress = record
             if record["loss"] is not None:
                 self.losses.append((record["step"], record["loss"]))
 
+    def _take_scores(self, record: dict[str, Any]) -> None:
+        self.figure = next((name for name in self._figures if name in record), "")
+        if self.figure:
+            self.scores.append((record["step"], record[self.figure]))
+
     def _forget_after(self, step: int) -> None:
         """Training goes on from a checkpoint, and repeats what came after it."""
         self.losses = [point for point in self.losses if point[0] <= step]
-        self.held_out = [point for point in self.held_out if point[0] <= step]
+        self.scores = [point for point in self.scores if point[0] <= step]

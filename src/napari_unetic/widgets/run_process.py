@@ -1,4 +1,4 @@
-"""A fine-tuning in a process of its own: started, followed through its log, stopped.
+"""A training in a process of its own: started, followed through its log, stopped.
 
 The process outlives the window if a person wants it to; all that is known of it lies in
 the run folder.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,8 @@ import psutil
 from qtpy.QtCore import QObject, QTimer
 
 from napari_unetic.widgets.choices import is_alive
-from napari_unetic.widgets.finetune_log import RunNews
+from napari_unetic.widgets.run_log import RunNews
+from napari_unetic.widgets.run_words import n_threads
 
 if TYPE_CHECKING:
     from napari_unetic.training.run import Run
@@ -52,36 +53,56 @@ class Ended:
     reason: str = ""
 
 
-def n_threads(n_cores: int | None = None) -> int:
-    """Return how many threads train, so that one core is left for the window."""
-    return max(1, (n_cores or os.cpu_count() or 1) - 1)
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What a run is trained with.
+
+    Parameters
+    ----------
+    device : {"auto", "cpu", "cuda", "mps"}
+        Where.
+    threads : int, optional
+        Of the CPU; all but one if None.
+    workers : int, optional
+        Processes that make patches ahead; one if None.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    workers: int | None = None
 
 
-def train_command(folder: Path, device: str, spent: float = 0.0) -> list[str]:
+def train_command(folder: Path, machine: Machine, spent: float = 0.0) -> list[str]:
     """Return the command that trains a run.
 
     Parameters
     ----------
     folder : Path
         The run.
-    device : {"auto", "cpu", "cuda", "mps"}
-        Where.
+    machine : Machine
+        What with.
     spent : float
         Seconds of the budget that went by before.
     """
     command = [sys.executable, "-m", "napari_unetic", "train", str(folder)]
-    options = {"device": device, "threads": n_threads(), "spent": round(spent, 2)}
+    options: dict[str, object] = {
+        "device": machine.device,
+        "threads": machine.threads or n_threads(),
+        "spent": round(spent, 2),
+    }
+    if machine.workers is not None:
+        options["workers"] = machine.workers
     return [*command, *(f"--{name}={value}" for name, value in options.items())]
 
 
 def start_process(
-    folder: Path, device: str, spent: float = 0.0
+    folder: Path, machine: Machine, spent: float = 0.0
 ) -> subprocess.Popen[bytes]:
     """Start training a run in a process that no console and no signal belongs to.
 
     Parameters
     ----------
-    folder, device, spent
+    folder, machine, spent
         As `train_command`.
 
     Raises
@@ -100,7 +121,7 @@ def start_process(
     # A file, not a pipe: the process must not end when the window does.
     with (folder / OUTPUT_FILE).open("wb") as output:
         process = subprocess.Popen(
-            train_command(folder.resolve(), device, spent),
+            train_command(folder.resolve(), machine, spent),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -136,6 +157,8 @@ class Training(QObject):
     ----------
     parent : QObject
         The dock.
+    figures : sequence of str
+        Which scores of the log are shown; see `RunNews`.
     on_news : callable
         Called when the log has something new, or the picture may have.
     on_end : callable
@@ -145,10 +168,12 @@ class Training(QObject):
     def __init__(
         self,
         parent: QObject,
+        figures: Sequence[str],
         on_news: Callable[[], None],
         on_end: Callable[[Ended], None],
     ) -> None:
         super().__init__(parent)
+        self._figures = figures
         self._on_news = on_news
         self._on_end = on_end
         self._process: subprocess.Popen[bytes] | None = None
@@ -175,12 +200,12 @@ class Training(QObject):
         """The run that is followed."""
         return self._run
 
-    def start(self, run: Run, device: str, spent: float = 0.0) -> None:
+    def start(self, run: Run, machine: Machine, spent: float = 0.0) -> None:
         """Train a run.
 
         Parameters
         ----------
-        run, device, spent
+        run, machine, spent
             As `train_command`.
 
         Raises
@@ -189,7 +214,7 @@ class Training(QObject):
             If no process can be started.
         """
         assert not self.running
-        self._process = start_process(run.folder, device, spent)
+        self._process = start_process(run.folder, machine, spent)
         self._follow(run)
 
     def watch(self, run: Run) -> None:
@@ -199,7 +224,7 @@ class Training(QObject):
 
     def _follow(self, run: Run) -> None:
         self._run, self._asked = run, ""
-        self.news = RunNews(run.folder)
+        self.news = RunNews(run.folder, self._figures)
         self._timer.start()
 
     def stop(self) -> None:
