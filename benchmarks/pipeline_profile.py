@@ -18,9 +18,9 @@ at the usual threshold and at a low one, where assignments compete.
 
     python benchmarks/pipeline_profile.py --large --out profile.json
 
-`--large` adds 4096² and 8192² (minutes, some GB of memory), each run twice. With `--peers FILE`, the
-result of `peers/run.py`, each step's seconds a megapixel are also given as a share of
-StarDist's whole ones.
+`--large` adds 4096² and 8192² (minutes, some GB of memory), each run twice. With
+`--peers FILE`, the result of `peers/run.py`, each step's seconds a megapixel are also
+given as a share of StarDist's whole ones.
 """
 
 from __future__ import annotations
