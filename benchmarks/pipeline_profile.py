@@ -18,9 +18,9 @@ at the usual threshold and at a low one, where assignments compete.
 
     python benchmarks/pipeline_profile.py --large --out profile.json
 
-`--large` adds 4096² and 8192² (minutes, some GB of memory). With `--peers FILE`, the
-result of `peers/run.py`, each step's seconds a megapixel are also given as a share of
-StarDist's whole ones.
+`--large` adds 4096² and 8192² (minutes, some GB of memory), each run twice. With
+`--peers FILE`, the result of `peers/run.py`, each step's seconds a megapixel are also
+given as a share of StarDist's whole ones.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 
 SIZES = (512, 1024, 2048)
 LARGE_SIZES = (4096, 8192)
+LARGE_REPEATS = 2
 STEPS = ("normalise", "network", "decode", "relabel", "score", "features")
 PITCH_PX = 20
 DISC_PX = 16
@@ -125,7 +126,7 @@ def time_steps(
     cuts = list(tiles(plan.grid, plan.tile, model.description.network.tile_rules))
 
     def timed(work: Callable[[], object]) -> float:
-        return best_of(work, repeats, warm_up=int(repeats > 1))
+        return best_of(work, repeats, warm_up=int(repeats > LARGE_REPEATS))
 
     def normalise() -> None:
         work = prepare(plan, model)
@@ -152,8 +153,8 @@ def time_steps(
 
 def profile(arguments: argparse.Namespace, size: int, density: str) -> Row:
     """Profile one image in a process of its own."""
-    # Nothing warms up in an image of seconds a step, and five would take an hour.
-    repeats = arguments.repeats if size <= max(SIZES) else 1
+    # Five would take an hour; the first of the two finds cold memory.
+    repeats = arguments.repeats if size <= max(SIZES) else LARGE_REPEATS
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.npy"
         np.save(path, scene(size, density)[0])

@@ -29,6 +29,7 @@ import torch
 from dsb import KINDS, dsb_pairs, held_out_ids, ids_of_kind, validation_ids
 from tables import Segmenter, pictures
 
+from napari_unetic.finetuning.channels import adapt_channels
 from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 STEPS = 8_200
 FLUORESCENCE = ("fluorescence",)
 ALL_KINDS = tuple(KINDS)
+CHANNELS = {1: ("grey",), 3: ("red", "green", "blue")}
 WORKING_DIAMETER_PX = 19.64
 """Median diameter of the fluorescence images' training objects."""
 
@@ -73,6 +75,9 @@ class Factor:
         Under corrected masks.
     contact_gap_px : float
         Objects so far apart meet, too.
+    start : str
+        A model to go on from, its first layer adapted to the channels; random weights
+        if empty.
     settings : mapping
         That differ from the usual ones of a training.
     """
@@ -83,6 +88,7 @@ class Factor:
     kinds: tuple[str, ...] = FLUORESCENCE
     corrected: bool = True
     contact_gap_px: float = 0.0
+    start: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -96,6 +102,19 @@ class Factor:
 
 HARSH = Augmentation(saturate=0.15, invert=0.15, blur=0.25, noise=0.45, jpeg=0.1)
 COLOURS = HARSH.model_copy(update={"tint": 0.5})
+
+FINAL: dict[str, Any] = {
+    "width": 24,
+    "channels": 3,
+    "kinds": ALL_KINDS,
+    "start": "nuclei",
+    "settings": {
+        "augmentation": COLOURS,
+        "clean": True,
+        "learning_rate": 1e-3,
+        "validations": 10,
+    },
+}
 
 FACTORS = {
     "base": Factor("nothing"),
@@ -113,6 +132,13 @@ FACTORS = {
         kinds=ALL_KINDS,
         settings={"augmentation": COLOURS},
     ),
+    "final": Factor(
+        "all kinds in colour, harsh, clean, half 24, from the fluorescence model",
+        **FINAL,
+    ),
+    "final, gap": Factor(
+        "the same, objects up to 2 pixels apart meet, too", **FINAL, contact_gap_px=2
+    ),
 }
 
 
@@ -127,19 +153,37 @@ def training_pairs(data: Path, factor: Factor) -> list[Pair]:
     return dsb_pairs(data, wanted - left_out, corrected=factor.corrected)
 
 
-def untrained(factor: Factor, seed: int) -> Model:
-    """Return the model of random weights that a factor begins with."""
+def beginning(factor: Factor, seed: int) -> Model:
+    """Return the model that a factor begins with."""
+    if factor.start:
+        return _adapted(load_model(factor.start), factor)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         network = build_network(factor.network)
     description = ModelDescription(
         name="factor",
         network=factor.network,
-        channels=("grey",) if factor.channels == 1 else ("red", "green", "blue"),
+        channels=CHANNELS[factor.channels],
         working_diameter_px=WORKING_DIAMETER_PX,
         target=TargetSpec(contact_gap_px=factor.contact_gap_px),
     )
     return Model(description, network)
+
+
+def _adapted(model: Model, factor: Factor) -> Model:
+    """Return a model with a factor's channels and targets."""
+    described = model.description
+    spec, weights = adapt_channels(
+        model.network.state_dict(), described.network, factor.channels
+    )
+    network = build_network(spec)
+    network.load_state_dict(weights)
+    update = {
+        "network": spec,
+        "channels": CHANNELS[factor.channels],
+        "target": TargetSpec(contact_gap_px=factor.contact_gap_px),
+    }
+    return Model(described.model_copy(update=update), network)
 
 
 def train(arguments: argparse.Namespace, factor: Factor, folder: Path) -> None:
@@ -154,7 +198,7 @@ def train(arguments: argparse.Namespace, factor: Factor, folder: Path) -> None:
             dsb_pairs(arguments.data, validation_ids(arguments.data), corrected=True),
             folder,
             settings,
-            from_model=untrained(factor, arguments.seed),
+            from_model=beginning(factor, arguments.seed),
             device="cpu",
             workers=workers,
         )
