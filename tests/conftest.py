@@ -14,6 +14,10 @@ from typing import NoReturn
 
 import pytest
 
+# Before torch is loaded, here and in processes that tests start. Networks this small
+# run no faster on more threads, and many times slower where others want the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 GUI_TESTS = ROOT / "tests" / "gui"
 
