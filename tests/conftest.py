@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import subprocess
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+# Before torch is loaded, here and in processes that tests start. Networks this small
+# run no faster on more threads, and many times slower where others want the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).resolve().parents[1]
 GUI_TESTS = ROOT / "tests" / "gui"
@@ -117,6 +122,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark every test in ``tests/gui`` as one that opens a window."""
     if GUI_TESTS in item.path.parents:
         item.add_marker("gui")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Spare the garbage collector what was imported and stays to the end.
+
+    napari's fixture collects several times a test, and went through all of torch each
+    time.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -272,11 +272,12 @@ def test_settings_are_kept_in_the_file(unetic, images, threshold_model) -> None:
 
 
 def test_threads_change_no_labels(unetic, images, threshold_model) -> None:
-    """Where torch is limited to a thread, it has its own number again afterwards."""
+    """Where torch is given another number, it has its own again afterwards."""
     before = torch.get_num_threads()
 
     ended = unetic(
-        "segment", images / "a.png", "--model", threshold_model, "--threads", 1
+        *("segment", images / "a.png", "--model", threshold_model),
+        *("--threads", before + 1),
     )
 
     assert ended.code == 0, ended.err

@@ -251,6 +251,22 @@ def test_a_better_model_is_kept_and_can_be_undone(
     assert segment.model.currentText() == "base-tuned"
 
 
+def test_the_curves_are_one_click_from_the_verdict(
+    ready: FinetuneWidget, training: Training, rest: Any
+) -> None:
+    """They make room for the verdict and come back, until the next round begins."""
+    ready.button.click()
+    rest(ready)
+    assert not ready.verdict.isHidden() and ready.view.isHidden()
+    ready.verdict.curves.click()
+    assert not ready.verdict.isHidden() and not ready.view.isHidden()
+    ready.verdict.curves.click()
+    assert ready.view.isHidden()
+    ready.verdict.curves.click()
+    ready.verdict.forget()
+    assert ready.view.isHidden()
+
+
 def test_one_that_is_not_better_is_not_kept(
     ready: FinetuneWidget, training: Training, rest: Any
 ) -> None:

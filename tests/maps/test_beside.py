@@ -37,6 +37,16 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let torch say that it has two threads.
+
+    Really with two, networks this small run no faster, and many times slower where
+    other programs want the same cores.
+    """
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+
+
 @pytest.mark.parametrize("is_threaded", [False, True])
 def test_work_is_done_in_its_order(is_threaded: bool) -> None:
     """One after the other, and all of it once it was waited for."""
@@ -87,14 +97,13 @@ class Watched:
         return window
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_the_next_window_is_read_while_the_network_runs(
     random_model: MakeModel,
     smooth_image: MakeImage,
-    threads: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The network's first run ends only once the second window was asked for."""
-    threads(2)
     model, lazy = random_model(), Watched(smooth_image((200, 90)))
     plan = plan_work(lazy, model.description, segment_settings(tile=64, device="cpu"))
     work = prepare(plan, model)
@@ -111,16 +120,15 @@ def test_the_next_window_is_read_while_the_network_runs(
     assert lazy.n_reads == plan.n_tiles
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_a_plane_is_decoded_while_the_network_runs_on_the_next(
     random_model: MakeModel,
     smooth_image: MakeImage,
-    threads: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The network's second run ends only once the first plane is being decoded."""
     from napari_unetic.predict import bands
 
-    threads(2)
     model, image = random_model(), smooth_image((2, 90, 80))
     expected = drain(segment_steps(image, model, axes="ZYX", device="cpu"))
     decoding, runs, decode_all = threading.Event(), [], bands.decode_all
@@ -141,14 +149,13 @@ def test_a_plane_is_decoded_while_the_network_runs_on_the_next(
     np.testing.assert_array_equal(found.labels, expected.labels)
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_what_fails_beside_the_network_is_raised(
     random_model: MakeModel,
     smooth_image: MakeImage,
-    threads: Callable[[int], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """By the generator, and no thread is left behind."""
-    threads(2)
     model, image = random_model(), smooth_image((3, 60, 50))
 
     def fail(*args: Any) -> Any:
@@ -161,11 +168,11 @@ def test_what_fails_beside_the_network_is_raised(
     assert threading.active_count() == n_before
 
 
+@pytest.mark.usefixtures("two_threads")
 def test_closing_leaves_no_thread(
-    random_model: MakeModel, smooth_image: MakeImage, threads: Callable[[int], None]
+    random_model: MakeModel, smooth_image: MakeImage
 ) -> None:
     """Whatever goes on beside is ended with the generator."""
-    threads(2)
     n_before = threading.active_count()
     steps = segment_steps(
         smooth_image((300, 200)), random_model(), tile=64, device="cpu"

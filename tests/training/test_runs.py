@@ -33,8 +33,14 @@ from napari_unetic.training.runlog import RunLog
 if TYPE_CHECKING:
     from napari_unetic.pairs.pair import Pairs
 
-QUICK = {"preset": "unetic-16", "batch": 1, "patch_px": 64, "learning_rate": 5e-3}
-DROPOUT = {**QUICK, "preset": "keras-dsb2018"}
+QUICK = {
+    "preset": "unetic-16",
+    "batch": 1,
+    "patch_px": 64,
+    "learning_rate": 5e-3,
+    "tune": False,
+}
+DROPOUT = {**QUICK, "preset": "keras-dsb2018", "validations": 2}
 
 
 def _weights(folder: Path) -> bytes:

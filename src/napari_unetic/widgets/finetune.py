@@ -72,6 +72,7 @@ class FinetuneWidget(FinetuneChoosing):
         self.offers.left.connect(self._leave_offer)
         self.verdict.use.clicked.connect(self._use)
         self.verdict.old.clicked.connect(self._go_back)
+        self.verdict.curves.toggled.connect(self.view.setVisible)
         self.verdict.compare.clicked.connect(self._compare_clicked)
 
     @property
@@ -149,6 +150,8 @@ class FinetuneWidget(FinetuneChoosing):
                 )
             )
             return
+        # One click away; with both in sight the buttons would lie below the dock's end.
+        self.verdict.curves.setVisible(self.view.isVisibleTo(self))
         self.view.hide()
         self.verdict.show_state(state)
         if state.decision:

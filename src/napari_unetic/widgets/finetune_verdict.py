@@ -65,6 +65,8 @@ class VerdictView(QFrame):
         self.remark = text_label(self)
         self.compare = QPushButton("Compare", self)
         self.compare.setCheckable(True)
+        self.curves = QPushButton("Curves", self)
+        self.curves.setCheckable(True)
         self.keys = text_label(self)
         self.use = QPushButton("Use the new model", self)
         self.old = QPushButton("Keep the old model", self)
@@ -79,6 +81,9 @@ class VerdictView(QFrame):
                 "Segments the plane in view with the old and the new model and "
                 "outlines what both find; another click removes it again."
             )
+        )
+        self.curves.setToolTip(
+            wrapped("Shows the curves and the picture of the training again.")
         )
         self.use.setToolTip(
             wrapped("Puts the new model among the models and chooses it to segment.")
@@ -107,7 +112,10 @@ class VerdictView(QFrame):
         layout.addWidget(self.sentence)
         layout.addLayout(self.table)
         layout.addWidget(self.remark)
-        layout.addWidget(self.compare)
+        looking = QHBoxLayout()
+        looking.addWidget(self.compare, stretch=1)
+        looking.addWidget(self.curves)
+        layout.addLayout(looking)
         layout.addWidget(self.keys)
         layout.addWidget(self.use)
         layout.addWidget(self.old)
@@ -176,6 +184,7 @@ class VerdictView(QFrame):
     def forget(self) -> None:
         """Show nothing."""
         self.state = None
+        self.curves.setChecked(False)
         self.hide()
 
     def show_comparing(self, text: str) -> None:
