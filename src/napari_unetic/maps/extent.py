@@ -125,7 +125,15 @@ def _flatness(image: Image, description: ModelDescription) -> float:
     In pixels; 1 where that is unknown.
     """
     own, usual = image.pixel_size.anisotropy, description.anisotropy
-    return 1.0 if own is None or usual is None else own / usual
+    if own is None or usual is None:
+        return 1.0
+    if not 1 / MAX_ZOOM <= own / usual <= MAX_ZOOM:
+        raise UneticError(
+            f"Expected planes about as far apart as {description.name!r} saw them, "
+            f"{usual:.3g} pixels, got {own:.3g} in {image.name}; correct the pixel "
+            "size in the file."
+        )
+    return own / usual
 
 
 def size_of(box: Box) -> tuple[int, ...]:
