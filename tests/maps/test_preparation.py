@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import COLOURS
 from napari_unetic.image.source import Image
 from napari_unetic.maps import Preparation, plan_work, prepare
 from napari_unetic.settings import segment_settings
@@ -48,6 +49,28 @@ def test_the_record_says_all_that_the_maps_depend_on(
     assert (record["device"], record["device_reason"]) == ("cpu", "CPU: asked for")
     assert record["normalisation"]["offset"] == list(work.normalisation.offset)
     assert set(record["software"]) >= {"python", "torch", "napari-unetic"}
+
+
+def test_channels_taken_for_colours_are_said(
+    random_model: MakeModel, smooth_image: MakeImage
+) -> None:
+    """But not those of a colour image, nor one that was chosen, nor of other models."""
+    colour, stains = (
+        random_model("keras-128", 2, channels=channels)
+        for channels in (COLOURS, ("a", "b", "c"))
+    )
+    planes = smooth_image((3, 40, 40))
+    image = Image(planes, "CYX", name="mine.tif")
+    said = "channels of mine.tif were taken as red, green and blue"
+    assert any(said in text for text in _prepare(image, colour).notices)
+    for pixels, model, settings in (
+        (Image(planes, "CYX", rgb=True), colour, {}),
+        (image, colour, {"channel": 1}),
+        (image, stains, {}),
+        (planes[0], colour, {}),
+    ):
+        notices = _prepare(pixels, model, **settings).notices
+        assert not any("taken as red" in text for text in notices)
 
 
 def test_a_region_is_normalised_as_the_whole_image(

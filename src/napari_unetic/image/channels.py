@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 
+COLOURS = ("red", "green", "blue")
+"""Names of the channels of models that take colour."""
+
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in grey (ITU-R BT.601, section 2.5.1)."""
 

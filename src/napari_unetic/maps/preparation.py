@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import COLOURS
 from napari_unetic.image.normalise import Normalisation, fit_normalisation
 from napari_unetic.image.tiles import Span, Tile, tiles
 from napari_unetic.maps.beside import Beside, may_work_beside
@@ -400,5 +401,17 @@ def prepare(plan: Plan, model: str | Path | Model) -> Preparation:
         seconds=seconds,
         rung=Rung(plan.device, plan.tile, plan.batch),
         precision=precision,
-        notices=list(precision.notices),
+        notices=[*_colour_notices(plan), *precision.notices],
+    )
+
+
+def _colour_notices(plan: Plan) -> tuple[str, ...]:
+    """Say that channels were taken for colours, which they may not be."""
+    image, channels = plan.image, plan.description.channels
+    is_guess = channels == COLOURS and image.n_channels == 3 and not image.rgb
+    if not is_guess or plan.settings.channel is not None:
+        return ()
+    return (
+        f"The three channels of {image.name} were taken as red, green and blue; if "
+        "they are stains of their own, pick one with channel.",
     )

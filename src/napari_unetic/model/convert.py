@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from napari_unetic.errors import ModelError
+from napari_unetic.image.channels import COLOURS
 from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import discard, hidden_name, save_model
@@ -65,7 +66,7 @@ def convert_pretrained(
         name=(target.absolute().name or pretrained.preset)[:100],
         summary=f"U-Net on a pretrained {pretrained.title}, its decoder not trained",
         network=network.spec,
-        channels=("red", "green", "blue"),
+        channels=COLOURS,
         working_diameter_px=_WORKING_DIAMETER_PX,
     )
     save_model(target, description, network.state_dict(), overwrite=overwrite)

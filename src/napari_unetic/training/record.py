@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.channels import COLOURS
 from napari_unetic.image.normalise import DivisionSpec, NormalisationSpec
 from napari_unetic.instances.decode import DecodeSpec
 from napari_unetic.instances.targets import TargetSpec
@@ -80,7 +81,7 @@ def describe(
     n = settings.channels or chosen.spec.in_channels
     sizes = {"in_channels": n, "out_channels": target.n_maps}
     network = chosen.spec.model_copy(update=sizes)
-    names = {1: ("grey",), 3: ("red", "green", "blue")}
+    names = {1: ("grey",), 3: COLOURS}
     description = ModelDescription(
         name=name,
         network=network,

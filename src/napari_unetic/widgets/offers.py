@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import permutations
 from typing import TYPE_CHECKING, Any
 
+from napari_unetic.image.channels import COLOURS
 from napari_unetic.settings import (
     DECODING_FIELDS,
     OBJECT_FIELDS,
@@ -20,8 +21,6 @@ from napari_unetic.settings import (
 if TYPE_CHECKING:
     from napari_unetic.image.region import Region
     from napari_unetic.widgets.layers import LayerSource
-
-COLOURS = ("red", "green", "blue")
 
 
 @dataclass(frozen=True, slots=True)
