@@ -195,7 +195,12 @@ def test_planes_are_no_volumes_to_train_on(pairs: Pairs, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, one in PRESETS.items() if one.spec.dimensions == 3]
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "unetic-3d" else pytest.mark.slow)
+        for name, one in PRESETS.items()
+        if one.spec.dimensions == 3
+    ],
 )
 def test_presets_for_volumes_are_trained_and_run(
     stacks: Pairs, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
@@ -205,7 +210,9 @@ def test_presets_for_volumes_are_trained_and_run(
     widths = tuple(4 * width // own.spec.widths[0] for width in own.spec.widths)
     narrow = replace(own, spec=own.spec.model_copy(update={"widths": widths}))
     monkeypatch.setattr(record, "preset", lambda name, dimensions: narrow)
-    settings = train_settings(steps=2, channels=1, **{**TINY, "preset": name})
+    # A patch of noise alone leaves a norm over four voxels at the bottom no variance.
+    more = {"preset": name, "batch": 2, "augmentation": {"blank": 0}}
+    settings = train_settings(steps=2, channels=1, **{**TINY, **more})
     folder = train(stacks[:2], stacks[2:], tmp_path / "run", settings, device="cpu")
     model = load_model(folder)
     assert model.description.axes == "ZYX"
