@@ -210,8 +210,9 @@ def test_presets_for_volumes_are_trained_and_run(
     widths = tuple(4 * width // own.spec.widths[0] for width in own.spec.widths)
     narrow = replace(own, spec=own.spec.model_copy(update={"widths": widths}))
     monkeypatch.setattr(record, "preset", lambda name, dimensions: narrow)
-    # A patch of noise alone leaves a norm over four voxels at the bottom no variance.
-    more = {"preset": name, "batch": 2, "augmentation": {"blank": 0}}
+    # In smaller ones norms at the bottom see so few voxels that bfloat16 finds no
+    # variance among them.
+    more = {"preset": name, "batch": 2, "patch_px": 64}
     settings = train_settings(steps=2, channels=1, **{**TINY, **more})
     folder = train(stacks[:2], stacks[2:], tmp_path / "run", settings, device="cpu")
     model = load_model(folder)
