@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from napari_unetic.axes import PixelSize
 from napari_unetic.errors import UneticError
 from napari_unetic.image.source import as_image
-from napari_unetic.instances.decode import decode
+from napari_unetic.instances.decode import DecodeSpec, decode
 from napari_unetic.maps import plan_work
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
@@ -99,11 +99,11 @@ def _run(image: Any, model: Model, axes: str = "ZYX", **settings: Any) -> Segmen
 
 def test_tiled_equals_whole(random_model: Model) -> None:
     """Maps of tiles that end inside the stack are those of one tile, to 1e-5."""
-    image = _noise((70, 90, 150))
+    image = _noise((12, 72, 150))
     whole = _run(image, random_model, tile=256)
     tiled = _run(image, random_model, tile=64)
     assert whole.maps is not None and tiled.maps is not None
-    assert whole.maps.plan.n_tiles == 1 and tiled.maps.plan.n_tiles == 12
+    assert whole.maps.plan.n_tiles == 1 and tiled.maps.plan.n_tiles == 6
     assert whole.maps.maps[()].std() > 1e-3
     np.testing.assert_allclose(
         tiled.maps.maps[()], whole.maps.maps[()], rtol=0, atol=1e-5
@@ -203,14 +203,20 @@ def test_border_and_smallest_count_in_three_dimensions(threshold: Model) -> None
 def test_thresholds_decode_kept_maps_again(random_model: Model) -> None:
     """The same labels as from the start; in view a plane looks as in the whole."""
     image = _noise((20, 60, 70))
-    found = _run(image, random_model)
-    changed = {"sensitivity": 0.4, "fill_holes": False}
+    first = _run(image, random_model)
+    assert first.maps is not None
+    # Between the two halves of the voxels, so that there are objects to find.
+    middle = float(np.median(first.maps.maps[()][0]))
+    description = random_model.description.model_copy(
+        update={"decoding": DecodeSpec(foreground=middle)}
+    )
+    model = Model(description, random_model.network)
+    changed = {"sensitivity": 0.51, "fill_holes": False}
     settings = segment_settings(axes="ZYX", device="cpu", **changed)
+    found = _run(image, model)
     assert found.maps is not None
     again = drain(decode_again_steps(found.maps, settings))
-    np.testing.assert_array_equal(
-        again.labels, _run(image, random_model, **changed).labels
-    )
+    np.testing.assert_array_equal(again.labels, _run(image, model, **changed).labels)
     assert found.maps.has((7,)) and 0 < (again.labels[7] > 0).mean() < 1
     seen = decode_window(found.maps, settings, (7,), slice(5, 50), slice(10, 60))
     np.testing.assert_array_equal(seen > 0, again.labels[7, 5:50, 10:60] > 0)
