@@ -96,11 +96,11 @@ def test_planes_without_labels_are_left_out(tmp_path: Path) -> None:
     stack = np.stack([image] * 5)
     drawn = np.zeros(stack.shape, np.int32)
     drawn[1], drawn[4] = labels, labels
-    source = LayerSource((LayerPair(ImageLayer(stack), Labels(drawn)),))
+    source = LayerSource((LayerPair(ImageLayer(stack, name="stack"), Labels(drawn)),))
     survey = drain(survey_steps(source, Sharing()))
     assert (survey.n_train, survey.n_validation) == (1, 1)
     train, held = drain(split_steps(source, Sharing(), tmp_path))
-    assert {*train.ids, *held.ids} == {"0000-Image", "0001-Image"}
+    assert {*train.ids, *held.ids} == {"0000-stack", "0001-stack"}
 
 
 def test_a_single_image_is_cut_in_two(tmp_path: Path) -> None:
