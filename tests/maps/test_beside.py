@@ -130,7 +130,8 @@ def test_a_plane_is_decoded_while_the_network_runs_on_the_next(
     from napari_unetic.predict import bands
 
     model, image = random_model(), smooth_image((2, 90, 80))
-    expected = drain(segment_steps(image, model, axes="ZYX", device="cpu"))
+    settings = {"axes": "ZYX", "diameter": "usual", "device": "cpu"}
+    expected = drain(segment_steps(image, model, **settings))
     decoding, runs, decode_all = threading.Event(), [], bands.decode_all
 
     def told(*args: Any) -> Any:
@@ -144,7 +145,7 @@ def test_a_plane_is_decoded_while_the_network_runs_on_the_next(
 
     monkeypatch.setattr(bands, "decode_all", told)
     monkeypatch.setattr("napari_unetic.maps.preparation.run_network", waiting)
-    found = drain(segment_steps(image, model, axes="ZYX", device="cpu"))
+    found = drain(segment_steps(image, model, **settings))
     assert len(runs) == 2
     np.testing.assert_array_equal(found.labels, expected.labels)
 

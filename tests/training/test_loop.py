@@ -17,6 +17,7 @@ from napari_unetic.predict import segment
 from napari_unetic.training import train, train_settings, train_steps
 
 if TYPE_CHECKING:
+    from napari_unetic.networks.losses import LossParts
     from napari_unetic.pairs.pair import Pairs
 
 QUICK = {"preset": "unetic-16", "batch": 2, "patch_px": 64, "learning_rate": 5e-3}
@@ -194,6 +195,35 @@ def test_a_loss_that_is_no_number_stops(
             train_settings(steps=2, **QUICK),
             device="cpu",
         )
+
+
+def test_a_gradient_that_overflows_is_passed_over(
+    pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights stay numbers, and training goes on."""
+    import napari_unetic.training.lessons as module
+
+    real, n_losses = module.instance_loss, 0
+
+    def overflowing(*arguments: torch.Tensor) -> LossParts:
+        nonlocal n_losses
+        n_losses += 1
+        parts = real(*arguments)
+        if n_losses == 2:
+            parts.total.register_hook(lambda gradient: gradient * float("inf"))
+        return parts
+
+    monkeypatch.setattr(module, "instance_loss", overflowing)
+    folder = train(
+        pairs[:4],
+        pairs[4:],
+        tmp_path / "run",
+        train_settings(steps=4, **QUICK),
+        device="cpu",
+    )
+    weights = load_model(folder).network.state_dict().values()
+    assert n_losses == 4
+    assert all(torch.isfinite(weight).all() for weight in weights)
 
 
 def test_the_average_follows_and_gradients_are_clipped(

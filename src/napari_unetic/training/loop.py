@@ -268,8 +268,11 @@ class Loop:
         self.optimiser.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
         settings = self.run.plan.settings
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
-        self.optimiser.step()
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), settings.clip)
+        # In bfloat16 a gradient can overflow where the loss did not; clipped, it would
+        # leave weights that are no numbers.
+        if torch.isfinite(norm):
+            self.optimiser.step()
         if self.start:
             pull(self.network, self.start, settings.anchor * rate)
         self._update_average()
