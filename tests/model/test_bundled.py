@@ -50,6 +50,16 @@ def test_no_held_out_image_was_trained_on() -> None:
     assert chosen_on and not set(HELD_OUT["test"].values()) & chosen_on
 
 
+def test_nothing_that_is_held_out_of_other_kinds_was_trained_on() -> None:
+    """By the list from which their scores come; near-duplicates are in it together."""
+    listed = Path(__file__).parents[2] / "benchmarks" / "accuracy" / "kinds.json"
+    held_out = json.loads(listed.read_text(encoding="utf-8"))["held out"]
+    record = load_model("nuclei").description.training
+    assert record is not None
+    assert len(held_out) == 30
+    assert not set(held_out) & set(record.images)
+
+
 def test_the_held_out_hashes_are_those_of_the_images(data_folder: Path) -> None:
     """The list above is computed from the images themselves."""
     source = data_folder / "dsb2018"
