@@ -19,7 +19,7 @@ from napari_unetic.training.runs import list_trainings
 from napari_unetic.training.settings import TrainSettings
 from napari_unetic.widgets import run_process
 from napari_unetic.widgets.train import TrainWidget
-from napari_unetic.widgets.train_more import IN_SIGHT, NOT_FROM_SCRATCH
+from napari_unetic.widgets.train_more import IN_SIGHT, NOT_FROM_SCRATCH, OF_VOLUMES
 
 WAITS = """
 import json, sys, time
@@ -108,7 +108,8 @@ def test_the_form_is_that_of_the_settings(dock: TrainWidget) -> None:
     form = dock.more.settings
     assert form is not None
     shown = [name for fold in form.folds.values() for name in fold.fields]
-    outer = {*TrainSettings.model_fields} - {"augmentation", *NOT_FROM_SCRATCH}
+    without = {"augmentation", *NOT_FROM_SCRATCH, *OF_VOLUMES}
+    outer = {*TrainSettings.model_fields} - without
     inner = {*TrainSettings.model_fields["augmentation"].default.__class__.model_fields}
     assert sorted(shown) == sorted((outer - {*IN_SIGHT}) | inner)
     assert len(dock.controls_in_sight()) == 5

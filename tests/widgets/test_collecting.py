@@ -217,7 +217,8 @@ def test_labels_of_a_level_come_with_the_pixels_of_that_level(level: int) -> Non
     levels = [fine, fine[::2, ::2], fine[::4, ::4]]
     image = ImageLayer(levels, multiscale=True, name="pyramid", **TURNED)
     source = layer_source(image, None, level)
-    labels = drain(segment_source_steps(source, "toy")).layer
+    usual = segment_settings(diameter="usual")
+    labels = drain(segment_source_steps(source, "toy", usual)).layer
     drawn = Labels(
         labels.data, **{k: getattr(labels, k) for k in ("scale", "rotate", "translate")}
     )

@@ -159,7 +159,7 @@ def test_settings_on_a_level() -> None:
     by_size = settings_on_level(
         SegmentSettings(pixel_size=0.5), description(), (2, 2), (0.5, 0.5)
     )
-    assert (by_size.pixel_size, by_size.diameter) == (1.0, None)
+    assert (by_size.pixel_size, by_size.given_diameter) == (1.0, None)
 
 
 def centres(labels: Labels, image: ImageLayer) -> NDArray[np.float64]:

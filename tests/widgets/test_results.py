@@ -139,7 +139,7 @@ def test_features_are_read_by_windows(
     )
     source = layer_source(layer)
     object.__setattr__(source, "data", data)
-    object.__setattr__(source, "fine", data)
+    object.__setattr__(source, "levels", (data,))
     segment = predict.segment_steps
     settings = SegmentSettings(plane=(1,), region=(0, 0, 12, 48))
 

@@ -197,7 +197,7 @@ def test_the_plan_in_words() -> None:
         ({"steps": 5, "resize_px": 64}, "Expected classes"),
         ({"steps": 5, "classes": ("a", "b=red")}, "NAME=#rrggbb, got 'b=red'"),
         ({"steps": 5, "classes": ("a",), "class_weights": ("x",)}, "class_weights"),
-        ({"steps": 5, "preset": "cicek2016"}, "which is for volumes"),
+        ({"steps": 5, "preset": "cicek2016"}, "a model for planes"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(

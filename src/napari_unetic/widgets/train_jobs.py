@@ -181,10 +181,11 @@ def checked(values: dict[str, Any], name: str) -> TrainSettings:
     UneticError
         In a sentence, if one is out of bounds or two exclude each other.
     """
+    from napari_unetic.model.description import check_planar
     from napari_unetic.model.store import check_model_name
     from napari_unetic.training.record import describe
     from napari_unetic.training.settings import train_settings
 
     settings = train_settings(**values)
-    describe(None, settings, check_model_name(name))
+    check_planar(describe(None, settings, check_model_name(name)))
     return settings

@@ -34,6 +34,9 @@ IN_SIGHT: Final = ("preset", "classes", "minutes", "epochs", "steps")
 NOT_FROM_SCRATCH: Final = ("encoder_rate", "anchor", "rehearsal", "norms")
 """Fields that mean nothing where training starts from random weights."""
 
+OF_VOLUMES: Final = ("patch_planes", "anisotropy")
+"""Fields for networks that take volumes, which the dock leaves to the command."""
+
 GROUPS: Final = {
     "Network": ("channels", "normalisation", "resize_px"),
     "Loss": ("loss", "class_weights", "border_weight", "border_px", "contact_gap_px"),
@@ -223,7 +226,7 @@ class TrainMore(Fold):
     def show_settings(self, settings: type[TrainSettings]) -> SettingsForm:
         """Show the fields of the settings; return their form."""
         if self.settings is None:
-            without = (*IN_SIGHT, *NOT_FROM_SCRATCH)
+            without = (*IN_SIGHT, *NOT_FROM_SCRATCH, *OF_VOLUMES)
             form = SettingsForm(settings, GROUPS, without, UNSET, self.content)
             self._layout.insertWidget(1, form)
             form.changed.connect(self.changed)
