@@ -89,7 +89,7 @@ def test_tiled_equals_whole(spec: NetworkSpec) -> None:
         stride, halo = rules[axis].stride, rules[axis].halo
         tile = 2 * stride * max(1, halo // (2 * stride))
         length = 2 * halo + 2 * tile + 5
-        shape = [rule.stride - 1 for rule in rules]
+        shape = [max(2, rule.stride - 1) for rule in rules]
         shape[axis] = length
         image = _image(spec, tuple(shape))
         whole = _maps(network, image, length)

@@ -24,7 +24,7 @@ def test_cost_worked_out_by_hand(dimensions: int) -> None:
     found = cost(spec)
     kernel = 3**dimensions
     assert found.n_parameters == (2 * kernel + 2) + (2 + 1)
-    assert found.receptive_field_px == (3, 3)
+    assert found.receptive_field_px == (3,) * dimensions
     # A multiplication and an addition each, in billions to a million pixels.
     assert found.gflop_per_megapixel == pytest.approx((2 * kernel + 2) * 2 / 1000)
 

@@ -29,6 +29,7 @@ PARAMETERS = {
     "unetic-16": 483_068,
     "unetic-24": 1_085_172,
     "unetic-32": 1_927_660,
+    "unetic-3d": 341_052,
 }
 """As published, or as first built here where nothing is (our own, attention, residual,
 dense). ResNets: segmentation_models.pytorch, ``Unet("resnet18")`` and 34. U-Net++: the

@@ -32,7 +32,6 @@ def _spec(**fields: object) -> NetworkSpec:
         ({"padding": "valid", "block": "dense"}, "expected block='plain'"),
         ({"padding": "valid", "skip": "attention"}, "expected padding='same'"),
         ({"doubling": "before", "skip": "add"}, "expected skip='concat'"),
-        ({"dimensions": 3, "stem": 2}, "expected stem=1 in a network with dim"),
         ({"encoder": "resnet18", "dimensions": 3}, "expected dimensions=2"),
     ],
 )
