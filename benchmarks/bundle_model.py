@@ -3,7 +3,8 @@
     python benchmarks/bundle_model.py RUN nuclei --summary TEXT --licence BSD-3-Clause \
         --scores validation=val.json test=test.json
 
-The files after ``--scores`` are what ``unetic evaluate --json`` wrote.
+The files after ``--scores`` are what ``unetic evaluate --json`` wrote; the one after
+``--kinds`` is that of ``accuracy/tables.py --only kinds --report``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from napari_unetic.model.folder import load_model_folder, save_model
 from napari_unetic.model.registry import BUNDLED
@@ -35,6 +37,22 @@ def _rounded(value: object) -> object:
     return value
 
 
+def _of_kinds(tables: dict[str, Any]) -> dict[str, object]:
+    """Return what came out on the images of each kind, its diameter found out."""
+    return {
+        f"{row['kind']}, {row['half']}": _rounded(
+            {
+                "n_images": row["images"],
+                "n_objects": row["objects"],
+                "ap_pooled": row["ap"],
+                "mean_ap_pooled_9": row["mean_ap_pooled_9"],
+            }
+        )
+        for row in tables["kinds"]
+        if row["diameter"] == "auto"
+    }
+
+
 def main() -> None:
     """Copy the model with name, summary, licence and scores."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -43,6 +61,7 @@ def main() -> None:
     parser.add_argument("--summary", required=True)
     parser.add_argument("--licence", required=True)
     parser.add_argument("--scores", nargs="*", default=[], metavar="NAME=FILE")
+    parser.add_argument("--kinds", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     model = load_model_folder(arguments.run / "model")
     scores = dict(model.description.scores)
@@ -50,6 +69,8 @@ def main() -> None:
         name, _, file = text.partition("=")
         measured = json.loads(Path(file).read_text(encoding="utf-8"))
         scores[name] = {key: _rounded(measured[key]) for key in KEPT}
+    if arguments.kinds:
+        scores["kinds"] = _of_kinds(json.loads(arguments.kinds.read_text("utf-8")))
     described = model.description.model_copy(
         update={
             "name": arguments.name,
