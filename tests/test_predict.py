@@ -526,9 +526,9 @@ def test_the_models_limit_is_an_area_at_its_own_size() -> None:
     own = kept.plan.description.decoding
     # Two objects of less and of more pixels than the limit, on the network's grid.
     maps = np.zeros_like(kept.maps[()])
-    for side, left in ((5, 20), (7, 60)):
+    for side, left in ((4, 20), (7, 60)):
         maps[::2, 20 : 20 + side, left : left + side] = 1
-    assert 5**2 < own.smallest_px < 7**2
+    assert 4**2 < own.smallest_px < 7**2
     two = dataclasses.replace(kept, maps={(): maps})
 
     n_objects = [

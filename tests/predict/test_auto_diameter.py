@@ -60,11 +60,11 @@ def test_large_objects_are_found() -> None:
     """Nuclei that noise takes to pieces at the usual size are found whole."""
     rng = np.random.default_rng(0)
     grain = ndimage.gaussian_filter(rng.normal(size=LARGE.shape), 2)
-    image = np.clip(LARGE * (1 + 0.4 * grain / grain.std()), 0, 65535)
+    image = np.clip(LARGE * (1 + 0.6 * grain / grain.std()), 0, 65535)
     found = _run(image.astype(LARGE.dtype))
     assert found.provenance["diameter"]["why"].startswith("reduced")
     usual = _run(image.astype(LARGE.dtype), diameter="usual")
-    assert _ap(found.labels) >= 0.7 and _ap(usual.labels) <= 0.5
+    assert _ap(found.labels) >= 0.7 > _ap(usual.labels)
 
 
 def test_small_objects_are_found() -> None:
