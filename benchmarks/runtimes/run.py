@@ -61,9 +61,8 @@ CASES = [
 def export(folder: Path, size: int) -> None:
     """Write the network, an input and the logits that torch makes of it."""
     network = folded(load_model("nuclei").network).eval()
-    x = torch.from_numpy(
-        np.random.default_rng(0).random((1, 1, size, size), np.float32)
-    )
+    shape = 1, network.spec.in_channels, size, size
+    x = torch.from_numpy(np.random.default_rng(0).random(shape, np.float32))
     with torch.inference_mode():
         np.save(folder / "output.npy", network(x).numpy())
     np.save(folder / "input.npy", x.numpy())
