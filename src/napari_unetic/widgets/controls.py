@@ -244,10 +244,19 @@ def connect(control: QWidget, slot: Callable[[], None]) -> None:
         control.valueChanged.connect(lambda value: slot())
 
 
-def make_narrow(box: QAbstractSpinBox) -> None:
-    """Let a box for a number be as narrow as the dock needs, and change when done."""
+def make_narrow(box: QAbstractSpinBox, *, width: int = 50) -> None:
+    """Let a box for a number be as narrow as the dock needs, and change when done.
+
+    Parameters
+    ----------
+    box : QAbstractSpinBox
+        The control.
+    width : int
+        Pixels that its number has at least.
+    """
     box.setKeyboardTracking(False)
     box.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.UpDownArrows)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-    box.setStyleSheet("QAbstractSpinBox { padding: 1px 2px; min-width: 50px; }")
+    style = f"QAbstractSpinBox {{ padding: 1px 2px; min-width: {width}px; }}"
+    box.setStyleSheet(style)
     keep_wheel_for_scrolling(box)

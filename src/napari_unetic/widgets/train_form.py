@@ -17,6 +17,7 @@ from napari_unetic.widgets.choices import Choice
 from napari_unetic.widgets.controls import (
     explain,
     keep_wheel_for_scrolling,
+    make_narrow,
     text_label,
 )
 from napari_unetic.widgets.folding import Form, Scrolled
@@ -99,6 +100,8 @@ class TrainForm(QWidget):
     def _prepare(self) -> None:
         self.classes.setPlaceholderText(OBJECTS)
         self.budget.setValue(30)
+        # Beside its unit the number would else have no room for three digits.
+        make_narrow(self.budget, width=64)
         self.unit.offer(list(BUDGETS), list(BUDGETS.values()))
         keep_wheel_for_scrolling(self.unit)
 
