@@ -106,17 +106,13 @@ class Preparation:
             rung = replace(self.rung, tile=min(self.rung.tile, plan.tile))
         return replace(self, plan=plan, rung=rung, notices=list(self.notices))
 
-    def maps_steps(
-        self, plane: tuple[int, ...], into: NDArray[np.float32] | None = None
-    ) -> Steps[NDArray[np.float32]]:
+    def maps_steps(self, plane: tuple[int, ...]) -> Steps[NDArray[np.float32]]:
         """Run the network over one plane.
 
         Parameters
         ----------
         plane : tuple of int
             One of the plan's planes.
-        into : ndarray of shape (M, *plan.map_shape), float32, optional
-            To be filled and returned; a new one if None.
 
         Yields
         ------
@@ -134,7 +130,7 @@ class Preparation:
         UneticError
             As `strips_steps`.
         """
-        maps = self.empty_maps() if into is None else into
+        maps = self.empty_maps()
         yield from self.strips_steps(plane, lambda strip: None, maps)
         return maps
 

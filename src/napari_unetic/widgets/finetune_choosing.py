@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.controls import mark
@@ -14,10 +12,10 @@ from napari_unetic.widgets.finetune_form import FinetuneForm
 from napari_unetic.widgets.finetune_jobs import Around, look_steps
 from napari_unetic.widgets.finetune_models import base_of
 from napari_unetic.widgets.finetune_plan import Round
-from napari_unetic.widgets.jobs import Job
+from napari_unetic.widgets.jobs import Job, delay
 from napari_unetic.widgets.layers import METADATA_KEY, layer_source
 from napari_unetic.widgets.offers import offer
-from napari_unetic.widgets.run_process import is_followed
+from napari_unetic.widgets.run_offers import to_offer
 from napari_unetic.widgets.run_words import device_text
 from napari_unetic.widgets.wording import foldable, shortened
 
@@ -73,10 +71,7 @@ class FinetuneChoosing(FinetuneForm):
         self._updating = False
         self._look = Job(self, _ignore, self._looked)
         self._count = Job(self, _ignore, self._count_ended)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_LATER_MS)
-        self._later.timeout.connect(self._recount)
+        self._later = delay(self, _LATER_MS, self._recount)
         self.image.changed.connect(self._chosen)
         self.labels.changed.connect(self._chosen)
         self.minutes.valueChanged.connect(lambda value: self._show_plan())
@@ -124,13 +119,7 @@ class FinetuneChoosing(FinetuneForm):
             self._show_plan()
 
     def _offer(self, runs: list[RunState]) -> None:
-        shown = self.verdict.state
-        there = [
-            state
-            for state in runs
-            if not is_followed(state.run.folder)
-            and (shown is None or state.run.folder != shown.run.folder)
-        ]
+        there = to_offer(runs, self.verdict.state)
         self.offers.offer([] if self._working else there)
 
     def _start_was_chosen(self) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import GeneratorWorker, create_worker
-from qtpy.QtCore import QObject
+from qtpy.QtCore import QObject, QTimer
 
 from napari_unetic.widgets.relay import Outcome, Work, failed, relay
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 # The event loop of napari waits for its threads when it ends, but a script can end
 # without one: a thread that outlives its signals would then abort the process.
 atexit.register(GeneratorWorker.await_workers)
+
+
+def delay(parent: QObject, ms: int, work: Callable[[], object]) -> QTimer:
+    """Return a timer that does some work once, so long after it was last started."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(ms)
+    timer.timeout.connect(work)
+    return timer
 
 
 class Job(QObject):

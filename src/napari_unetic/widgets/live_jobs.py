@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject
 
 from napari_unetic.errors import UneticError
 from napari_unetic.settings import settings_from
 from napari_unetic.widgets.choices import is_alive
-from napari_unetic.widgets.jobs import Job
+from napari_unetic.widgets.jobs import Job, delay
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.live import Latest, Preview
 from napari_unetic.widgets.live_view import Seen, find_view, view_steps
@@ -62,9 +62,7 @@ class LiveThresholds(QObject):
         self._touched: bool | None = None
         self._view = Job(self, lambda step: None, self._viewed)
         self._whole = Job(self, on_step, self._finished)
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._go_on)
+        self._timer = delay(self, 0, self._go_on)
 
     @property
     def possible(self) -> bool:

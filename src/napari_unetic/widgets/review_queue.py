@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer, Signal  # type: ignore[attr-defined]
+from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetic.widgets.accepting import accept, is_accepted, take_back
 from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.controls import mark, text_label, wrapped
-from napari_unetic.widgets.jobs import Job
+from napari_unetic.widgets.jobs import Job, delay
 from napari_unetic.widgets.keys import Hold
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.looking import look_at, shown_bounds
@@ -71,10 +71,7 @@ class ReviewQueue(QWidget):
         self._listing: Labels | None = None
         self._hold = Hold()
         self._job = Job(self, lambda step: None, self._listed)
-        self._again = QTimer(self)
-        self._again.setSingleShot(True)
-        self._again.setInterval(_PAUSE_MS)
-        self._again.timeout.connect(self._list)
+        self._again = delay(self, _PAUSE_MS, self._list)
         self._make_controls()
         viewer.layers.events.removed.connect(self._removed)
         # Not a method of this widget, whose Qt half is gone by then.

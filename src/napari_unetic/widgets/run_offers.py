@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from qtpy.QtCore import Signal  # type: ignore[attr-defined]
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_unetic.widgets.controls import text_label, wrapped
+from napari_unetic.widgets.run_process import is_followed
 from napari_unetic.widgets.run_words import when
 from napari_unetic.widgets.wording import foldable
 
 if TYPE_CHECKING:
     from napari_unetic.training.runs import UserRun
+
+
+State = TypeVar("State", bound="UserRun")
+
+
+def to_offer(states: Iterable[State], shown: UserRun | None) -> list[State]:
+    """Return the runs that nobody follows and that are not the one that is shown."""
+    return [
+        state
+        for state in states
+        if not is_followed(state.run.folder)
+        and (shown is None or state.run.folder != shown.run.folder)
+    ]
 
 
 class OfferBar(QFrame):

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent
 
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.class_layers import legend_text
 from napari_unetic.widgets.controls import mark, wrapped
 from napari_unetic.widgets.diameter_tool import DiameterTool
-from napari_unetic.widgets.jobs import Job
+from napari_unetic.widgets.jobs import Job, delay
 from napari_unetic.widgets.layers import METADATA_KEY
 from napari_unetic.widgets.live_jobs import LiveThresholds
 from napari_unetic.widgets.lookup import Lookup
@@ -92,10 +92,7 @@ class SegmentWidget(SegmentForm):
             self.run_like,
         )
         self._measuring = DiameterTool(napari_viewer, self)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_LATER_MS)
-        self._later.timeout.connect(self._update)
+        self._later = delay(self, _LATER_MS, self._update)
         self._connect(napari_viewer)
         self.image.follow()
         self._update()

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
-
 from napari_unetic.errors import UneticError
 from napari_unetic.widgets.choices import is_alive
 from napari_unetic.widgets.controls import mark
-from napari_unetic.widgets.jobs import Job
-from napari_unetic.widgets.run_process import is_followed
+from napari_unetic.widgets.jobs import Job, delay
+from napari_unetic.widgets.run_offers import to_offer
 from napari_unetic.widgets.run_words import device_text
 from napari_unetic.widgets.train_form import TrainForm
 from napari_unetic.widgets.train_jobs import Around, checked, look_steps
@@ -61,10 +59,7 @@ class TrainChoosing(TrainForm):
         self._settings: TrainSettings | None = None
         self._look = Job(self, _ignore, self._looked)
         self._survey = Job(self, _ignore, self._survey_ended)
-        self._later = QTimer(self)
-        self._later.setSingleShot(True)
-        self._later.setInterval(_LATER_MS)
-        self._later.timeout.connect(self._start_survey)
+        self._later = delay(self, _LATER_MS, self._start_survey)
         self.data.changed.connect(self._source_changed)
         self.more.data_changed.connect(self._source_changed)
         self.classes.textChanged.connect(lambda text: self._source_changed())
@@ -99,12 +94,7 @@ class TrainChoosing(TrainForm):
 
     def _offer(self, states: list[UserRun]) -> None:
         kept = self.result.kept
-        there = [
-            state
-            for state in states
-            if not is_followed(state.run.folder)
-            and (kept is None or state.run.folder != kept.state.run.folder)
-        ]
+        there = to_offer(states, None if kept is None else kept.state)
         self.offers.offer([] if self._working else there)
 
     # What is chosen
