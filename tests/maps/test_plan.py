@@ -64,6 +64,23 @@ def test_the_line_says_what_will_happen(
     assert part.text().startswith("ZYX, 9 × 200 × 200, 50 × 50 of it, 1 of 9 planes, ")
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "said"),
+    [
+        ("unetic-16", {}, "colour as grey"),
+        ("keras-128", {}, "in colour"),
+        ("keras-128", {"channel": 1}, "one of its colours"),
+    ],
+)
+def test_the_line_says_what_is_made_of_colours(
+    name: str, settings: dict[str, Any], said: str, random_model: MakeModel
+) -> None:
+    """And does not count red, green and blue as a size."""
+    picture = as_image(np.zeros((50, 40, 3), np.uint8))
+    plan = _plan(picture, random_model(name, 2), **settings)
+    assert plan.text().startswith(f"YX, 50 × 40, {said}, 1 tile of ")
+
+
 def test_a_region_has_two_diameters_of_context(random_model: MakeModel) -> None:
     """In pixels of the image, as far as it goes."""
     model = random_model(working_diameter_px=20.0)

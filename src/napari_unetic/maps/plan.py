@@ -113,6 +113,13 @@ class Plan(Extent):
         return n_planes * a_plane + fitted * FIT_SECONDS
 
     @property
+    def _colours(self) -> str:
+        """What is made of red, green and blue, in words."""
+        if self.settings.channel is not None:
+            return "one of its colours"
+        return "colour as grey" if len(self.description.channels) == 1 else "in colour"
+
+    @property
     def is_decoded_whole(self) -> bool:
         """Whether all maps of a plane are decoded in one piece, or in bands."""
         return is_decoded_whole(self.n_decoded, self.image.dimensions)
@@ -131,7 +138,11 @@ class Plan(Extent):
     def text(self) -> str:
         """Return one line for people: axes, size, tiles, time, memory, device, why."""
         image, n_planes = self.image, math.prod(self.image.plane_shape)
-        parts = [image.axes, " × ".join(f"{n:,}" for n in image.data.shape)]
+        sizes = zip(image.axes, image.data.shape, strict=True)
+        shown = [(a, n) for a, n in sizes if not (image.rgb and a == "C")]
+        parts = ["".join(a for a, _ in shown), " × ".join(f"{n:,}" for _, n in shown)]
+        if image.rgb:
+            parts.append(self._colours)
         height, width = size_of(self.box)[-2:]
         if (height, width) != image.shape_yx:
             parts.append(f"{height:,} × {width:,} of it")
