@@ -34,12 +34,13 @@ from napari_unetic.instances.targets import TargetSpec
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model
 from napari_unetic.model.registry import load_model
+from napari_unetic.networks import losses
 from napari_unetic.networks.build import build_network
 from napari_unetic.networks.network import n_parameters
 from napari_unetic.networks.spec import NetworkSpec
 from napari_unetic.steps import drain
 from napari_unetic.training import resume_steps, train_steps
-from napari_unetic.training.augment import Augmentation
+from napari_unetic.training.augment import NO_AUGMENTATION, Augmentation
 from napari_unetic.training.run import Run
 from napari_unetic.training.settings import train_settings
 
@@ -73,8 +74,10 @@ class Factor:
         Trained on.
     corrected : bool
         Under corrected masks.
-    contact_gap_px : float
-        Objects so far apart meet, too.
+    target : TargetSpec
+        What is learnt.
+    contact_weight : float
+        Of the contact map in the loss.
     start : str
         A model to go on from, its first layer adapted to the channels; random weights
         if empty.
@@ -87,7 +90,8 @@ class Factor:
     channels: int = 1
     kinds: tuple[str, ...] = FLUORESCENCE
     corrected: bool = True
-    contact_gap_px: float = 0.0
+    target: TargetSpec = TargetSpec()
+    contact_weight: float = losses.CONTACT_WEIGHT
     start: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -100,7 +104,10 @@ class Factor:
         )
 
 
+GAP = TargetSpec(contact_gap_px=2)
+HARD = TargetSpec(contact_reach_px=1)
 HARSH = Augmentation(saturate=0.15, invert=0.15, blur=0.25, noise=0.45, jpeg=0.1)
+STILL = NO_AUGMENTATION.model_copy(update={"flip": True})
 COLOURS = HARSH.model_copy(update={"tint": 0.5})
 
 FINAL: dict[str, Any] = {
@@ -118,10 +125,19 @@ FINAL: dict[str, Any] = {
 
 FACTORS = {
     "base": Factor("nothing"),
-    "gap": Factor("objects up to 2 pixels apart meet, too", contact_gap_px=2),
+    "gap": Factor("objects up to 2 pixels apart meet, too", target=GAP),
+    "hard contacts": Factor("contacts as a class, not as a slope", target=HARD),
+    "plain loss": Factor("contacts weigh like the other maps", contact_weight=1),
     "harsh": Factor(
         "saturation, inversion, blur, noise, JPEG more often",
         settings={"augmentation": HARSH},
+    ),
+    "still": Factor(
+        "patches as they lie in the images, but for flips and turns",
+        settings={"augmentation": STILL},
+    ),
+    "no average": Factor(
+        "the weights themselves, not their moving average", settings={"average": 0}
     ),
     "original": Factor("the original masks", corrected=False),
     "clean": Factor("without brush stamps and strays", settings={"clean": True}),
@@ -133,11 +149,10 @@ FACTORS = {
         settings={"augmentation": COLOURS},
     ),
     "final": Factor(
-        "all kinds in colour, harsh, clean, half 24, from the fluorescence model",
-        **FINAL,
+        "all kinds in colour, harsh, clean, half 24, from the bundled model", **FINAL
     ),
     "final, gap": Factor(
-        "the same, objects up to 2 pixels apart meet, too", **FINAL, contact_gap_px=2
+        "the same, objects up to 2 pixels apart meet, too", **FINAL, target=GAP
     ),
 }
 
@@ -165,7 +180,7 @@ def beginning(factor: Factor, seed: int) -> Model:
         network=factor.network,
         channels=CHANNELS[factor.channels],
         working_diameter_px=WORKING_DIAMETER_PX,
-        target=TargetSpec(contact_gap_px=factor.contact_gap_px),
+        target=factor.target,
     )
     return Model(description, network)
 
@@ -181,7 +196,7 @@ def _adapted(model: Model, factor: Factor) -> Model:
     update = {
         "network": spec,
         "channels": CHANNELS[factor.channels],
-        "target": TargetSpec(contact_gap_px=factor.contact_gap_px),
+        "target": factor.target,
     }
     return Model(described.model_copy(update=update), network)
 
@@ -189,6 +204,8 @@ def _adapted(model: Model, factor: Factor) -> Model:
 def train(arguments: argparse.Namespace, factor: Factor, folder: Path) -> None:
     """Train a factor, or go on with it."""
     workers = arguments.workers
+    # A constant of the package: nobody but this table wants another.
+    losses.CONTACT_WEIGHT = factor.contact_weight
     if not folder.exists():
         settings = train_settings(
             steps=arguments.steps, seed=arguments.seed, **factor.settings
