@@ -12,40 +12,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-Result = dict[str, Any]
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table in Markdown."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
-
-
-def number(value: float, digits: int = 3) -> str:
-    """Return a number with so many digits that count, without a leading zero."""
-    text = f"{value:.{digits}g}"
-    if "e" in text:
-        text = f"{value:,.0f}"
-    return text[1:] if text.startswith("0.") else text
-
-
-def about(result: Result) -> str:
-    """Return what machine it was, and how fast it then was."""
-    machine = result["machine"]
-    flags = ", ".join(machine["cpu_flags"])
-    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
-    text = f"{machine['date']}, {machine['cpu']} ({flags}), {versions}"
-    product = result.get("matrix_product")
-    if isinstance(product, dict):
-        product = product.get("1 threads", product)
-    if product:
-        text += f"; a product of two 2048² matrices took {number(product['s'])} s"
-    return text + "."
+from _pages import Result, about, fill, number, table
 
 
 def peers(result: Result) -> str:
@@ -256,11 +226,7 @@ def main() -> None:
         if not (arguments.results / file).exists():
             continue
         result = json.loads((arguments.results / file).read_text(encoding="utf-8"))
-        made = f"<!-- {name} -->\n\n{make(result)}\n\n<!-- end -->"
-        pattern = rf"<!-- {name} -->.*?<!-- end -->"
-        text, n = re.subn(pattern, lambda _, made=made: made, text, flags=re.DOTALL)
-        if n != 1:
-            raise SystemExit(f"Expected one place for {name!r} in the page, got {n}.")
+        text = fill(text, name, make(result))
     arguments.page.write_text(text, encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +23,10 @@ from napari_unetic.errors import UneticError
 from napari_unetic.finetuning import CollectedPair, collect_pairs, finetune
 from napari_unetic.instances.counts import pool, score_image
 from napari_unetic.pairs import Pair, read_pairs
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from _common import machine, matrix_product
 
 if TYPE_CHECKING:
     from napari_unetic.finetuning import Finetuned
@@ -215,4 +220,8 @@ def start(arguments: argparse.Namespace) -> Results:
 
     torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    return Results(arguments.out / "results.jsonl")
+    path = arguments.out / "results.jsonl"
+    if not path.exists():
+        line = json.dumps({"machine": machine(), "matrix_product": matrix_product()})
+        path.write_text(line + "\n", encoding="utf-8")
+    return Results(path)
