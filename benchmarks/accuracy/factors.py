@@ -2,11 +2,12 @@
 
 The base is half 16 with three poolings (``unetic-16``) on the fluorescence images of
 DSB2018's training ids under corrected masks, 1,400 steps of 8 patches of 256², which
-are 20 minutes of a core that has no bfloat16 and a fifth of that where it has. Each factor changes one thing. Thresholds are tuned on
-the 67 validation images, as for the shipped model, and the tables hold what comes out
-there under the original masks; of the other kinds, the half of what is held out that
-is to choose with. The 50 test ids and the halves for reports are neither trained on
-nor scored. Beside each stands what its last weights score, not their moving average.
+are 20 minutes of a core that has no bfloat16 and a fifth of that where it has. Each
+factor changes one thing. Thresholds are tuned on the 67 validation images, as for the
+shipped model, and the tables hold what comes out there under the original masks; of
+the other kinds, the half of what is held out that is to choose with. The 50 test ids
+and the halves for reports are neither trained on nor scored. Beside each stands what
+its last weights score, not their moving average.
 
     python benchmarks/accuracy/factors.py DATA --runs FOLDER --out factors.json
     python benchmarks/accuracy/factors.py --page factors.json docs/models/nuclei.md

@@ -76,10 +76,11 @@ def foreign_kind(rows: Sequence[Row]) -> str:
         "steps",
     )
     steps = chosen(mine, minutes=10)[0]["steps"]
-    return (
-        f"{table(head, lines)}\n\nThe ceiling, ten minutes on {max(counts)} images from "
-        f"the same start: {number(ceiling)} ({steps:,} steps)."
+    said = (
+        f"The ceiling, ten minutes on {max(counts)} images from the same start: "
+        f"{number(ceiling)} ({steps:,} steps)."
     )
+    return f"{table(head, lines)}\n\n{said}"
 
 
 def forgetting(rows: Sequence[Row]) -> str:
