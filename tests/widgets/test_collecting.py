@@ -24,7 +24,7 @@ from napari_unetic.widgets.touching import watch
 from napari_unetic.widgets.updates import update_layer
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
 
 pytestmark = pytest.mark.usefixtures("threshold")
 

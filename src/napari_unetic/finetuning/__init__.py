@@ -4,7 +4,8 @@ The river runs one way: layers or files, collected pairs, objects held out, a ru
 that holds all of it, training, tuning, verdict.
 """
 
-from napari_unetic.finetuning.collect import CollectedPair, collect_pairs
+from napari_unetic.finetuning.collect import collect_pairs
+from napari_unetic.finetuning.collected import CollectedPair
 from napari_unetic.finetuning.folder import pairs_of
 from napari_unetic.finetuning.session import (
     Finetuned,

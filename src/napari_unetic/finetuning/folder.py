@@ -17,7 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
-from napari_unetic.finetuning.collect import CollectedPair
+from napari_unetic.finetuning.collected import CollectedPair
 from napari_unetic.finetuning.held_out import Sides
 from napari_unetic.training.run import PAIRS, PairRecord, PlaneRecord, Run
 

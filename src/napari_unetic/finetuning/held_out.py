@@ -25,7 +25,7 @@ from napari_unetic.finetuning.areas import Mask, within
 from napari_unetic.instances.matching import overlap
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
 
 FEWEST: Final = 5
 """Objects on each side: to learn from and to judge by."""

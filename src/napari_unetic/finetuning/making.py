@@ -12,7 +12,8 @@ import numpy as np
 
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning.channels import adapt_channels
-from napari_unetic.finetuning.collect import CollectedPair, collected
+from napari_unetic.finetuning.collect import collected
+from napari_unetic.finetuning.collected import CollectedPair
 from napari_unetic.finetuning.folder import (
     pair_records,
     plane_records,

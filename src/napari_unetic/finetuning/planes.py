@@ -23,7 +23,7 @@ from napari_unetic.training.patches import Sample
 
 if TYPE_CHECKING:
     from napari_unetic.finetuning.areas import Mask
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
     from napari_unetic.finetuning.held_out import Sides
     from napari_unetic.maps import Plan
     from napari_unetic.model.description import ModelDescription

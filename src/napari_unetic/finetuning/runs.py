@@ -21,7 +21,7 @@ from napari_unetic.training.runs import (
 )
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ from napari_unetic.training.telling import Teller
 from napari_unetic.training.tune import objective, tune_steps
 
 if TYPE_CHECKING:
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
     from napari_unetic.instances.decode import DecodeSpec
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.training.settings import TrainSettings

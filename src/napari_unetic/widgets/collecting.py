@@ -25,7 +25,7 @@ from napari_unetic.widgets.touching import watch
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
-    from napari_unetic.finetuning.collect import CollectedPair, ReviewedPlane
+    from napari_unetic.finetuning.collected import CollectedPair, ReviewedPlane
     from napari_unetic.image.source import ArrayLike
     from napari_unetic.widgets.records import Record
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari.viewer import Viewer
     from qtpy.QtWidgets import QWidget
 
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
     from napari_unetic.finetuning.runs import RunState
     from napari_unetic.model.registry import ModelEntry
     from napari_unetic.steps import Step

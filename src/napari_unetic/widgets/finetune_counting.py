@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Labels
 
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from napari_unetic.widgets.run_words import counted
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_unetic.finetuning.collect import CollectedPair
+    from napari_unetic.finetuning.collected import CollectedPair
     from napari_unetic.finetuning.runs import RunState
     from napari_unetic.model.registry import ModelEntry
     from napari_unetic.training.run import Run

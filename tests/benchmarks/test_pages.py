@@ -1,0 +1,35 @@
+"""Tables in the pages are what the scripts make of the results beside them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PAGES = {
+    "docs/speed.md": ["speed_page.py", "docs/speed"],
+    "docs/networks.md": ["family.py", "--page", "docs/networks/family.json"],
+    "docs/models/nuclei.md": [
+        "accuracy/factors.py",
+        "--page",
+        "docs/models/factors.json",
+    ],
+    "docs/finetune.md": ["finetune/page.py", "docs/finetune/results.jsonl"],
+}
+"""Pages with the scripts that fill them in and what these read."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_figure_was_typed(page: str, tmp_path: Path) -> None:
+    """Filled in again, a page is what it is."""
+    script, *arguments = PAGES[page]
+    copy = tmp_path / "page.md"
+    shutil.copy(ROOT / page, copy)
+    command = [sys.executable, str(ROOT / "benchmarks" / script), *arguments, str(copy)]
+    subprocess.run(command, check=True, cwd=ROOT, timeout=100)
+    assert copy.read_text("utf-8") == (ROOT / page).read_text("utf-8")
