@@ -101,6 +101,14 @@ class ModelDescription(BaseModel):
         description="Median diameter in pixels of objects in the images it is meant "
         "for; the working diameter if not given.",
     )
+    dark_diameter_px: float | None = Field(
+        None,
+        gt=0,
+        title="Diameter of dark objects",
+        description="Objects that are darker than what is around them and smaller than "
+        "this are brought to it where the diameter is found out, in pixels of images "
+        "at the usual size; left out: they are treated like bright ones.",
+    )
     anisotropy: float | None = Field(
         None,
         gt=0,

@@ -69,6 +69,7 @@ LOOKING: Final = Step(0, 0, "looking for the diameter")
 
 _DECODING: Final = ("sensitivity", "splitting", "smallest", "fill_holes")
 _PROBES, _PROBE_STEP = 3, 8
+_COMPARED_PX = 2**16
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,16 +182,18 @@ def look_steps(work: Preparation) -> Steps[Look]:
     plane = plan.planes[len(plan.planes) // 2]
     ready, part = None, None
     if plan.n_decoded <= WHOLE_PX:
-        ready, found = yield from _whole_steps(work, plane)
+        ready, found, are_dark = yield from _whole_steps(work, plane)
     else:
         yield LOOKING
         part = _part(plan, plane)
-        found = _run(work, part, usual, _centre(_richest_of(part, plan))).found
+        first = _run(work, part, usual, _centre(_richest_of(part, plan)))
+        found, are_dark = first.found, first.are_dark
     said = vote(found)
     if not _is_enough(said, usual):
         part = part or _part(plan, plane)
         said = yield from _further_steps(work, part, found, usual)
-    return Look(replace(said, seconds=time.perf_counter() - started), ready)
+    said = replace(said, are_dark=are_dark, seconds=time.perf_counter() - started)
+    return Look(said, ready)
 
 
 def _is_enough(said: DiameterEstimate, usual: float) -> bool:
@@ -202,8 +205,8 @@ def _is_enough(said: DiameterEstimate, usual: float) -> bool:
 
 def _whole_steps(
     work: Preparation, plane: tuple[int, ...]
-) -> Steps[tuple[Ready, Found]]:
-    """Run the network over a whole plane at the usual size."""
+) -> Steps[tuple[Ready, Found, bool]]:
+    """Run the network over a whole plane at the usual size; also say `_are_dark`."""
     plan, is_all = work.plan, len(work.plan.planes) == 1
     steps = work.maps_steps(plane)
     try:
@@ -221,8 +224,8 @@ def _whole_steps(
     objects = decode_all(maps, plan, plain, plan.box, plan.map_box)
     learn_pace(plan, time.perf_counter() - started)
     found = measured(objects.labels, objects.scores, 1, _working(plan))
-    is_asked = plain == plan.settings
-    return Ready(plane, maps, objects if is_asked else None), found
+    ready = Ready(plane, maps, objects if plain == plan.settings else None)
+    return ready, found, _are_dark(plan, plane, objects.labels, plan.box)
 
 
 def _further_steps(
@@ -335,6 +338,7 @@ class _Run:
     found: Found
     foreground: NDArray[np.float32]
     plan: Plan
+    are_dark: bool
 
 
 def _run(
@@ -364,7 +368,36 @@ def _run(
     labels = object_kind(description).decode(maps)
     scores = score_objects(labels, maps)
     found = measured(labels, scores, 1 / plan.zoom, _working(plan))
-    return _Run(found, maps[0], plan)
+    rows, columns = (
+        slice(int(one.start / plan.zoom), max(1, round(one.stop / plan.zoom)))
+        for one in plan.map_box
+    )
+    return _Run(found, maps[0], plan, _are_dark(plan, (), labels, (rows, columns)))
+
+
+def _are_dark(
+    plan: Plan, plane: tuple[int, ...], labels: NDArray[np.int32], box: Box
+) -> bool:
+    """Whether the objects are darker than the rest of a box of the image.
+
+    Labels that are on another grid than the image are compared with the nearest pixels.
+    """
+    channel = plan.settings.channel
+    window = plan.image.read(plane, None if channel is None else (channel,), *box)
+    every = max(1, int(np.ceil(np.sqrt(labels.size / _COMPARED_PX))))
+    inside = labels[::every, ::every] > 0
+    if inside.all() or not inside.any():
+        return False
+    rows, columns = (
+        (np.arange(0, n, every) * (size / n)).astype(np.intp)
+        for n, size in zip(labels.shape, window.shape[1:], strict=True)
+    )
+    grey = window[:, rows[:, None], columns].astype(np.float64).mean(axis=0)
+    is_known = np.isfinite(grey)
+    objects, rest = grey[inside & is_known], grey[~inside & is_known]
+    if not objects.size or not rest.size:
+        return False
+    return bool(objects.mean() < rest.mean())
 
 
 def _around(

@@ -2,7 +2,9 @@
 
 An image whose objects are of about the usual diameter is left as it is, for the network
 copes, and resampling costs accuracy. Others are brought so far that their objects lie
-where the network is good. ``benchmarks/accuracy/diameters.py`` has the figures.
+where the network is good. Objects that are darker than what is around them have a size
+of their own where the model has one for them: those of stains are found better
+magnified. ``benchmarks/accuracy/diameters.py`` has the figures.
 """
 
 from __future__ import annotations
@@ -159,6 +161,11 @@ def choose(
         return None, "usual: the estimate is not sure enough"
     usual = usual_diameter(description)
     size = said.diameter / usual
+    if said.are_dark and (dark := description.dark_diameter_px):
+        least = usual * LEFT_ALONE[0] / LARGEST_ZOOM
+        if least <= said.diameter < dark:
+            taken = max(said.diameter / dark, 1 / LARGEST_ZOOM) * usual
+            return taken, "magnified: the objects are dark"
     if LEFT_ALONE[0] <= size <= LEFT_ALONE[1]:
         return None, "usual: the objects are near enough to it"
     if size > LEFT_ALONE[1]:

@@ -31,12 +31,16 @@ class DiameterEstimate:
         mean score of these objects, less where they are few.
     seconds : float
         That it took.
+    are_dark : bool
+        Whether they are darker than what is around them, as stains in transmitted
+        light.
     """
 
     diameter: float | None
     n_objects: int
     sure: float
     seconds: float
+    are_dark: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -128,7 +128,10 @@ def sized(
         If there is no object.
     """
     lesson = lesson_of(description, settings)
-    update: dict[str, Any] = {"working_diameter_px": median_diameter(samples, lesson)}
+    update: dict[str, Any] = {
+        "working_diameter_px": median_diameter(samples, lesson),
+        "dark_diameter_px": None,
+    }
     if description.network.dimensions == 3:
         known = [s.anisotropy for s in samples if s.anisotropy is not None]
         found = round(float(np.median(known)), 3) if known else None
