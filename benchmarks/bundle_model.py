@@ -3,8 +3,10 @@
     python benchmarks/bundle_model.py RUN nuclei --summary TEXT --licence BSD-3-Clause \
         --scores validation=val.json test=test.json
 
-The files after ``--scores`` are what ``unetic evaluate --json`` wrote; the one after
-``--kinds`` is that of ``accuracy/tables.py --only kinds --report``.
+``--dark FILE`` is JSON with how dark objects are taken, which no training finds out
+(`napari_unetic.model.description.DarkSpec`). The files after ``--scores`` are what
+``unetic evaluate --json`` wrote; the one after ``--kinds`` is that of
+``accuracy/tables.py --only kinds --report``.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from napari_unetic.model.description import DarkSpec
 from napari_unetic.model.folder import load_model_folder, save_model
 from napari_unetic.model.registry import BUNDLED
 
@@ -62,6 +65,7 @@ def main() -> None:
     parser.add_argument("--licence", required=True)
     parser.add_argument("--scores", nargs="*", default=[], metavar="NAME=FILE")
     parser.add_argument("--kinds", type=Path, metavar="FILE")
+    parser.add_argument("--dark", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     model = load_model_folder(arguments.run / "model")
     scores = dict(model.description.scores)
@@ -71,8 +75,12 @@ def main() -> None:
         scores[name] = {key: _rounded(measured[key]) for key in KEPT}
     if arguments.kinds:
         scores["kinds"] = _of_kinds(json.loads(arguments.kinds.read_text("utf-8")))
+    dark = model.description.dark
+    if arguments.dark:
+        dark = DarkSpec.model_validate_json(arguments.dark.read_text("utf-8"))
     described = model.description.model_copy(
         update={
+            "dark": dark,
             "name": arguments.name,
             "summary": arguments.summary,
             "licence": arguments.licence,

@@ -121,7 +121,7 @@ def _described(
         "weights_sha256": "",
         "input_diameter_px": round(diameter, 2),
         # Its images, dark or not, are those that the pairs are of.
-        "dark_diameter_px": None,
+        "dark": None,
         "pixel_size_um": None,
     }
     notices: tuple[str, ...] = ()

@@ -62,6 +62,24 @@ class TrainingRecord(BaseModel):
     )
 
 
+class DarkSpec(BaseModel):
+    """How a model of objects takes those that are darker than what is around them.
+
+    Stains in transmitted light have more texture and softer edges than fluorescence,
+    which a network for both finds better larger and with other thresholds.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    diameter_px: float = Field(
+        gt=0,
+        title="Diameter",
+        description="Smaller objects are brought to this diameter where the size is "
+        "found out, in pixels of images at the usual size.",
+    )
+    decoding: DecodeSpec
+
+
 class ModelDescription(BaseModel):
     """A model without its weights; `model.json` holds just this."""
 
@@ -101,13 +119,11 @@ class ModelDescription(BaseModel):
         description="Median diameter in pixels of objects in the images it is meant "
         "for; the working diameter if not given.",
     )
-    dark_diameter_px: float | None = Field(
+    dark: DarkSpec | None = Field(
         None,
-        gt=0,
-        title="Diameter of dark objects",
-        description="Objects that are darker than what is around them and smaller than "
-        "this are brought to it where the diameter is found out, in pixels of images "
-        "at the usual size; left out: they are treated like bright ones.",
+        title="Dark objects",
+        description="How images are segmented whose objects turn out to be darker than "
+        "what is around them; left out: like all others.",
     )
     anisotropy: float | None = Field(
         None,

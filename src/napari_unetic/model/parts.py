@@ -261,5 +261,7 @@ def _check_agreement(description: ModelDescription, where: str) -> None:
         problem = "a size to resize to only with classes, got one with objects"
     elif description.target.kind != getattr(description.decoding, "kind", "instances"):
         problem = f"thresholds for {description.target.kind}, got those of others"
+    elif description.dark and description.target.kind != "instances":
+        problem = "thresholds of dark objects only with objects, got some with classes"
     if problem:
         raise ModelError(f"Expected {problem} in {where}; copy the model again.")

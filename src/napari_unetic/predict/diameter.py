@@ -69,7 +69,7 @@ LOOKING: Final = Step(0, 0, "looking for the diameter")
 
 _DECODING: Final = ("sensitivity", "splitting", "smallest", "fill_holes")
 _PROBES, _PROBE_STEP = 3, 8
-_COMPARED_PX = 2**16
+_COMPARED_PX = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -382,15 +382,19 @@ def _are_dark(
 
     Labels that are on another grid than the image are compared with the nearest pixels.
     """
-    channel = plan.settings.channel
-    window = plan.image.read(plane, None if channel is None else (channel,), *box)
+    if plan.description.dark is None:
+        return False
     every = max(1, int(np.ceil(np.sqrt(labels.size / _COMPARED_PX))))
     inside = labels[::every, ::every] > 0
-    if inside.all() or not inside.any():
-        return False
+    is_same_grid = labels.shape == tuple(one.stop - one.start for one in box)
+    # Of an image that lies on disk no more than that is read.
+    step = every if is_same_grid else 1
+    thin = (slice(one.start, one.stop, step) for one in box)
+    channel = plan.settings.channel
+    window = plan.image.read(plane, None if channel is None else (channel,), *thin)
     rows, columns = (
-        (np.arange(0, n, every) * (size / n)).astype(np.intp)
-        for n, size in zip(labels.shape, window.shape[1:], strict=True)
+        (np.arange(n) * (size / n)).astype(np.intp)
+        for n, size in zip(inside.shape, window.shape[1:], strict=True)
     )
     grey = window[:, rows[:, None], columns].astype(np.float64).mean(axis=0)
     is_known = np.isfinite(grey)

@@ -3,8 +3,8 @@
 An image whose objects are of about the usual diameter is left as it is, for the network
 copes, and resampling costs accuracy. Others are brought so far that their objects lie
 where the network is good. Objects that are darker than what is around them have a size
-of their own where the model has one for them: those of stains are found better
-magnified. ``benchmarks/accuracy/diameters.py`` has the figures.
+and thresholds of their own where the model has some for them.
+``benchmarks/accuracy/diameters.py`` has the figures.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from napari_unetic.predict.diameter import (
 if TYPE_CHECKING:
     from napari_unetic.image.source import Image
     from napari_unetic.maps import Preparation
-    from napari_unetic.model.description import ModelDescription
+    from napari_unetic.model.description import DarkSpec, ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.predict.votes import DiameterEstimate
     from napari_unetic.settings import SegmentSettings
@@ -54,7 +54,7 @@ class Sized:
     record : dict
         For the provenance, as JSON can hold it: ``taken_px``, the diameter that the
         image is segmented for, and ``why``; where it was found out also
-        ``estimate_px``, ``sure`` and ``n_objects``.
+        ``estimate_px``, ``sure``, ``n_objects`` and ``are_dark``.
     ready : Ready, optional
         A plane of which the maps are there already.
     """
@@ -90,8 +90,14 @@ def sized_steps(work: Preparation, keep_maps_bytes: int) -> Steps[Sized]:
         return Sized(work, {"taken_px": px, "why": why})
     look = yield from look_steps(work)
     taken, record = _chosen(look.estimate, description)
+    ready = look.ready
+    if dark := _dark(look.estimate, description):
+        description = description.model_copy(update={"decoding": dark.decoding})
+        if ready is not None:
+            ready = replace(ready, objects=None)
     if taken is None:
-        return Sized(work, record, look.ready)
+        same = replace(plan, description=description)
+        return Sized(work.for_plan(same), record, ready)
     given = plan.settings.model_copy(update={"diameter": taken})
     again = plan_work(plan.image, description, given, keep_maps_bytes=keep_maps_bytes)
     # Whoever decodes the maps again asks for what was asked for, not for what came.
@@ -140,7 +146,14 @@ def _chosen(
         "estimate_px": said.diameter,
         "sure": said.sure,
         "n_objects": said.n_objects,
+        "are_dark": said.are_dark,
     }
+
+
+def _dark(said: DiameterEstimate, description: ModelDescription) -> DarkSpec | None:
+    """Return how dark objects are taken, if they are dark and the model says how."""
+    is_known = said.diameter is not None and said.sure >= SURE_ENOUGH
+    return description.dark if is_known and said.are_dark else None
 
 
 def choose(
@@ -161,10 +174,10 @@ def choose(
         return None, "usual: the estimate is not sure enough"
     usual = usual_diameter(description)
     size = said.diameter / usual
-    if said.are_dark and (dark := description.dark_diameter_px):
+    if dark := _dark(said, description):
         least = usual * LEFT_ALONE[0] / LARGEST_ZOOM
-        if least <= said.diameter < dark:
-            taken = max(said.diameter / dark, 1 / LARGEST_ZOOM) * usual
+        if least <= said.diameter < dark.diameter_px:
+            taken = max(said.diameter / dark.diameter_px, 1 / LARGEST_ZOOM) * usual
             return taken, "magnified: the objects are dark"
     if LEFT_ALONE[0] <= size <= LEFT_ALONE[1]:
         return None, "usual: the objects are near enough to it"

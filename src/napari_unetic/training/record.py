@@ -130,7 +130,7 @@ def sized(
     lesson = lesson_of(description, settings)
     update: dict[str, Any] = {
         "working_diameter_px": median_diameter(samples, lesson),
-        "dark_diameter_px": None,
+        "dark": None,
     }
     if description.network.dimensions == 3:
         known = [s.anisotropy for s in samples if s.anisotropy is not None]
