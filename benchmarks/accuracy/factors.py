@@ -21,6 +21,7 @@ last line writes the table of the page.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import sys
 import time
@@ -233,8 +234,10 @@ def last_weights(folder: Path) -> Model:
     assert found is not None
     ours = "network."
     last = {k.removeprefix(ours): v for k, v in found[0].items() if k.startswith(ours)}
-    model.network.load_state_dict(last)
-    return Model(model.description, model.network)
+    # The model's own network is shared with all who load it, and known by its sum.
+    network = copy.deepcopy(model.network)
+    network.load_state_dict(last)
+    return Model(model.description.model_copy(update={"weights_sha256": ""}), network)
 
 
 def score(

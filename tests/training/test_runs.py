@@ -77,6 +77,18 @@ def test_interrupted_and_resumed_equals_uninterrupted(
     assert [r["step"] for r in ends] == [6]
 
 
+def test_reading_is_told(pairs: Pairs, tmp_path: Path) -> None:
+    """Whoever watches a run that is gone on with sees the pairs being read."""
+    _interrupted(pairs, tmp_path / "r", 1, steps=2, **QUICK)
+    before = len(RunLog(tmp_path / "r").read())
+    going = resume_steps(tmp_path / "r", device="cpu")
+    assert next(going).what == "reading pairs"
+    (record,) = RunLog(tmp_path / "r").read()[before:]
+    going.close()
+    assert (record["event"], record["what"]) == ("progress", "reading pairs")
+    assert (record["done"], record["total"]) == (1, 4)
+
+
 def test_a_run_appears_whole(pairs: Pairs, tmp_path: Path) -> None:
     """Before the first step it has its plan and a checkpoint to go on from."""
     settings = train_settings(steps=2, **QUICK)

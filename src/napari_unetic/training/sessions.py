@@ -257,7 +257,11 @@ def resume_steps(
             f"model is {run.model}."
         )
     where = choose_device(device)
-    samples, validation = yield from _read_steps(run)
+    with run.locked():
+        pass  # Refused at once where another process trains it.
+    # Whoever watches the run learns that something is done, and what.
+    telling = Teller(RunLog(run.folder))
+    samples, validation = yield from telling.relay(_read_steps(run))
     model = yield from _go_on_steps(run, samples, validation, where, workers)
     return model
 
