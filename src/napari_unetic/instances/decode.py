@@ -1,7 +1,8 @@
 """Maps to labels: the inverse of `napari_unetic.instances.targets`.
 
 Foreground away from contacts falls into cores; each core is an object and takes back
-the foreground around it, the nearest core first.
+the foreground around it, the nearest core first. Four ways to find cores were compared
+on 67 validation images: `docs/models/nuclei.md`, why contacts.
 """
 
 from __future__ import annotations
