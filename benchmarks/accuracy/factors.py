@@ -130,6 +130,16 @@ FINAL: dict[str, Any] = {
     },
 }
 
+ON: dict[str, Any] = {
+    **FINAL,
+    "settings": {
+        "augmentation": COLOURS,
+        "clean": True,
+        "learning_rate": 5e-4,
+        "validations": 4,
+    },
+}
+
 FACTORS = {
     "base": Factor("nothing"),
     "gap": Factor("objects up to 2 pixels apart meet, too", target=GAP),
@@ -157,6 +167,13 @@ FACTORS = {
     ),
     "final, gap": Factor(
         "the same, objects up to 2 pixels apart meet, too", **FINAL, target=GAP
+    ),
+    "on": Factor("the bundled model 600 steps further", **ON, target=GAP),
+    "on, original": Factor(
+        "the bundled model 600 steps further, under the original masks",
+        **ON,
+        target=GAP,
+        corrected=False,
     ),
 }
 

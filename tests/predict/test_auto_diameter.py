@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from napari_unetic.image.source import Image
 from napari_unetic.instances.counts import score_image
+from napari_unetic.maps import plan_work
 from napari_unetic.maps.preparation import Preparation
 from napari_unetic.model.registry import load_model
 from napari_unetic.predict import (
@@ -358,6 +359,19 @@ def test_dark_objects_left_at_their_size_have_their_thresholds() -> None:
         )
     )
     assert np.array_equal(found.labels, told.labels)
+
+
+@pytest.mark.parametrize(("by", "is_dark"), [(0.9, True), (0.2, False), (-3, False)])
+def test_a_little_darker_is_not_dark(by: float, is_dark: bool) -> None:
+    """As cells in phase contrast may be: such images keep their size."""
+    labels = np.zeros((200, 200), np.int32)
+    labels[np.indices(labels.shape)[0] // 20 % 2 == 0] = 1
+    noise = np.random.default_rng(0).normal(size=labels.shape)
+    image = Image((noise - by * (labels > 0)).astype(np.float32), "YX")
+    plan = plan_work(image, load_model("nuclei").description, SegmentSettings(**CPU))
+    assert looking._are_dark(plan, (), labels, plan.box) == is_dark
+    half = labels[:, ::2].copy()
+    assert looking._are_dark(plan, (), half, plan.box) == is_dark
 
 
 def test_what_is_no_number_is_neither_dark_nor_bright() -> None:
