@@ -47,16 +47,8 @@ N_THREADS = 2
 N_VALIDATIONS = 5
 """Less than usual: of the largest networks each takes longer than a minute."""
 
-HEAD = (
-    "network",
-    "parameters",
-    "field",
-    "GFLOP/Mpx",
-    "AP .50",
-    "AP mean",
-    "steps",
-    "source",
-)
+COUNTED = ("network", "parameters", "field", "GFLOP/Mpx")
+TRAINED = ("AP .50", "AP mean", "steps")
 
 
 def train(arguments: argparse.Namespace, name: str, folder: Path) -> None:
@@ -122,31 +114,34 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def scored(row: dict[str, Any] | None) -> list[str]:
+    """Return the figures of a network, dashes where it was not trained."""
+    if row is None:
+        return ["–"] * len(TRAINED)
+    ap = row["validation"]
+    figures = (ap["ap_pooled_0.50"], ap["mean_ap_pooled_9"])
+    return [*map(number, figures), f"{row['steps']:,}"]
+
+
 def page(results: Path, written: Path) -> None:
     """Write the table of the family into the page."""
     by_name = {row["preset"]: row for row in rows(results)}
+    # Columns without a figure would only be in the way.
+    trained = TRAINED if by_name else ()
     lines = []
     for name, preset in PRESETS.items():
         counted = cost(preset.spec)
-        figures = ["–"] * 3
-        if row := by_name.get(name):
-            scores = row["validation"]
-            figures = [
-                number(scores["ap_pooled_0.50"]),
-                number(scores["mean_ap_pooled_9"]),
-                f"{row['steps']:,}",
-            ]
         lines.append(
             [
                 f"`{name}`",
                 f"{counted.n_parameters:,}",
                 " × ".join(map(str, counted.receptive_field_px)),
                 f"{counted.gflop_per_megapixel:,.0f}",
-                *figures,
+                *(scored(by_name.get(name)) if trained else ()),
                 preset.source,
             ]
         )
-    found = [table(HEAD, lines)]
+    found = [table((*COUNTED, *trained, "source"), lines)]
     if by_name:
         last = list(by_name.values())[-1]
         found.append(f"Trained on {about(last)}")

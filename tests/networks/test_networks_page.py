@@ -32,13 +32,13 @@ def test_the_table_is_right(name: str) -> None:
     """Its figures are those that are counted."""
     found = cost(PRESETS[name].spec)
     field = " × ".join(map(str, found.receptive_field_px))
-    *counted, _, _, _, source = _rows()[name]
-    assert counted == [
+    cells = _rows()[name]
+    assert cells[:3] == [
         f"{found.n_parameters:,}",
         field,
         f"{found.gflop_per_megapixel:,.0f}",
     ]
-    assert source == PRESETS[name].source
+    assert cells[-1] == PRESETS[name].source
 
 
 def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
