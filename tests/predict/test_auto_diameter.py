@@ -388,7 +388,7 @@ def test_the_usual_diameter_of_a_model_counts() -> None:
     found = drain(segment_steps(LARGE, type(model)(large, model.network), device="cpu"))
     assert found.provenance["zoom"] == pytest.approx(USUAL / 70)
     assert found.provenance["diameter"]["why"].startswith("usual: the objects are near")
-    assert _ap(found.labels) >= 0.9
+    assert _ap(found.labels) >= 0.8
 
 
 def test_settings_say_which() -> None:
