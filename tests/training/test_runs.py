@@ -279,3 +279,16 @@ def test_killed_at_any_moment_it_goes_on(pairs: Pairs, tmp_path: Path) -> None:
     assert n_killed == 20
     assert _weights(run / "model") == _weights(whole / "model")
     assert not [p for p in run.iterdir() if p.name.startswith(".")]
+
+
+def test_the_next_model_does_not_inherit_how_dark_objects_are_taken(
+    pairs: Pairs, tmp_path: Path
+) -> None:
+    """That was found out for the images of the model it starts from."""
+    base = load_model("nuclei")
+    assert base.description.dark is not None
+    settings = train_settings(steps=1, **QUICK)
+    made = train(
+        pairs[:4], pairs[4:], tmp_path / "r", settings, from_model=base, device="cpu"
+    )
+    assert load_model(made).description.dark is None
