@@ -59,7 +59,7 @@ def test_folders_of_before_are_read(tmp_path: Path) -> None:
     )
     path = tmp_path / "m" / "model.json"
     content = json.loads(path.read_text("utf-8"))
-    del content["resize_px"]
+    del content["resize_px"], content["dark"]
     del content["target"]["kind"], content["normalisation"]["kind"]
     path.write_text(json.dumps(content), "utf-8")
     found = load_model_folder(tmp_path / "m").description
@@ -78,6 +78,10 @@ def test_folders_of_before_are_read(tmp_path: Path) -> None:
         (
             lambda d: d.update(target={"kind": "instances"}, decoding={}),
             "only with classes",
+        ),
+        (
+            lambda d: d.update(dark={"diameter_px": 30, "decoding": {}}),
+            "dark objects only with objects",
         ),
     ],
 )
