@@ -321,7 +321,7 @@ def test_predicted_planes() -> None:
         (nuclei_timelapse(), "TYX"),
     ):
         linked = link(segment(image, axes=axes), axes)
-        assert score_image(truth, linked).ap[0] > 0.8
+        assert score_image(truth, linked).ap[0] > 0.7
 
 
 def test_many_objects() -> None:
