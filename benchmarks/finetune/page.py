@@ -63,10 +63,7 @@ def foreign_kind(rows: Sequence[Row]) -> str:
                 spread(ap(tuned, "before")),
                 spread(after),
                 spread(ap(scratch, "after")),
-                *(
-                    f"{statistics.median(after) / top:.0%}"
-                    for top in ap(longest, "after")
-                ),
+                *(f"{statistics.median(after) / top:.0%}" for top in tops),
                 spread([row["steps"] for row in tuned]),
             ]
         )
