@@ -223,6 +223,14 @@ def scene(
     return np.ascontiguousarray(repeated), np.where(labels > 0, labels + shifts, 0)
 
 
+def read_rows(path: Path, key: str) -> list[dict[str, Any]]:
+    """Return the rows of a result that is gone on with; none where there is no file."""
+    if not path.exists():
+        return []
+    found: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))[key]
+    return found
+
+
 def write_json(path: Path | None, result: object) -> None:
     """Write a result where a file is given."""
     if path is not None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from _common import machine, matrix_product, write_json
+from _common import machine, matrix_product, read_rows, write_json
 from _pages import about, fill, number, table
 
 from napari_unetic.evaluation import evaluate_steps
@@ -106,14 +106,6 @@ def one(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
     }
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
-    """Return what is done."""
-    if not path.exists():
-        return []
-    found: list[dict[str, Any]] = json.loads(path.read_text("utf-8"))["networks"]
-    return found
-
-
 def scored(row: dict[str, Any] | None) -> list[str]:
     """Return the figures of a network, dashes where it was not trained."""
     if row is None:
@@ -125,7 +117,7 @@ def scored(row: dict[str, Any] | None) -> list[str]:
 
 def page(results: Path, written: Path) -> None:
     """Write the table of the family into the page."""
-    by_name = {row["preset"]: row for row in rows(results)}
+    by_name = {row["preset"]: row for row in read_rows(results, "networks")}
     # Columns without a figure would only be in the way.
     trained = TRAINED if by_name else ()
     lines = []
@@ -169,7 +161,7 @@ def main() -> None:
         parser.error("expected DATA, --runs and --out, or --page JSON PAGE")
     torch.set_num_threads(N_THREADS)
     for name in arguments.only or planes:
-        done = rows(arguments.out)
+        done = read_rows(arguments.out, "networks")
         if (name, arguments.seed) in {(row["preset"], row["seed"]) for row in done}:
             continue
         done.append(one(arguments, name))

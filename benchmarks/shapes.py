@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _common import best_of, machine, matrix_product, write_json
+from _common import best_of, machine, matrix_product, read_rows, write_json
 
 from napari_unetic.model.description import ModelDescription
 from napari_unetic.model.folder import Model, folded
@@ -232,9 +232,7 @@ def main() -> None:
     if arguments.data is None or arguments.runs is None or arguments.out is None:
         parser.error("expected DATA, --runs and --out, or --plot JSON PNG")
     torch.set_num_threads(1)
-    rows = []
-    if arguments.out.exists():
-        rows = json.loads(arguments.out.read_text())["shapes"]
+    rows = read_rows(arguments.out, "shapes")
     done = {(row["shape"], row["seed"]) for row in rows}
     for name in arguments.only or SHAPES:
         if (name, arguments.seed) in done:

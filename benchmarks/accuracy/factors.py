@@ -52,7 +52,7 @@ from napari_unetic.training.settings import train_settings
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from _common import machine, write_json
+from _common import machine, read_rows, write_json
 from _pages import fill, number, table
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def one(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
 def page(results: Path, written: Path) -> None:
     """Write the table of factors into the page."""
     made = []
-    for row in json.loads(results.read_text("utf-8"))["factors"]:
+    for row in read_rows(results, "factors"):
         scores, last = row["scores"]["fluorescence"], row["not averaged"]
         made.append(
             [
@@ -339,22 +339,14 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in arguments.only or FACTORS:
         if (name, arguments.seed) in {
-            (r["factor"], r["seed"]) for r in rows(arguments)
+            (r["factor"], r["seed"]) for r in read_rows(arguments.out, "factors")
         }:
             continue
         row = one(arguments, name)
         print(json.dumps(row), flush=True)
         # Others may have written meanwhile: two trainings can share a machine.
-        done = [*rows(arguments), row]
+        done = [*read_rows(arguments.out, "factors"), row]
         write_json(arguments.out, {"machine": machine(), "factors": done})
-
-
-def rows(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Return what is done."""
-    if not arguments.out.exists():
-        return []
-    found: list[dict[str, Any]] = json.loads(arguments.out.read_text())["factors"]
-    return found
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from napari_unetic.maps.preparation import Preparation
 from napari_unetic.model.registry import load_model
 from napari_unetic.predict import (
     Segmentation,
+    darkness,
     decode_again_steps,
     segment_steps,
 )
@@ -252,7 +253,7 @@ def test_of_a_large_lazy_image_little_more_is_read() -> None:
         lazy = _Lazy(image)
         _run(Image(lazy, "YX"), region=region, diameter=diameter)
         read.append(lazy.n_read)
-    assert read[0] <= read[1] <= read[0] + looking._COMPARED_PX
+    assert read[0] <= read[1] <= read[0] + darkness._COMPARED_PX
 
 
 def test_steps_do_not_jump_in_a_stack() -> None:
@@ -369,9 +370,9 @@ def test_a_little_darker_is_not_dark(by: float, is_dark: bool) -> None:
     noise = np.random.default_rng(0).normal(size=labels.shape)
     image = Image((noise - by * (labels > 0)).astype(np.float32), "YX")
     plan = plan_work(image, load_model("nuclei").description, SegmentSettings(**CPU))
-    assert looking._are_dark(plan, (), labels, plan.box) == is_dark
+    assert darkness.are_dark(plan, (), labels, plan.box) == is_dark
     half = labels[:, ::2].copy()
-    assert looking._are_dark(plan, (), half, plan.box) == is_dark
+    assert darkness.are_dark(plan, (), half, plan.box) == is_dark
 
 
 def test_what_is_no_number_is_neither_dark_nor_bright() -> None:

@@ -32,6 +32,7 @@ from napari_unetic.maps.extent import MARGIN_DIAMETERS, Box
 from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.model.registry import load_model
 from napari_unetic.predict.bands import PlaneDecoder
+from napari_unetic.predict.darkness import are_dark
 from napari_unetic.predict.planes import Objects, decode_all, learn_pace
 from napari_unetic.predict.votes import DiameterEstimate, Found, measured, vote
 from napari_unetic.settings import SegmentSettings
@@ -65,15 +66,10 @@ SURE_AT_ONCE: Final = 0.55
 """How sure it must be: of 314 images of the benchmark that are, objects of 3 are over
 3 usual diameters large, and of none smaller than .42."""
 
-DARKER: Final = 0.5
-"""In standard deviations of the pixels. In DSB2018 stained nuclei are darker by 1.5 to
-7.5, fluorescent ones brighter by 1.7 to 7.2; cells in phase contrast lie within .12."""
-
 LOOKING: Final = Step(0, 0, "looking for the diameter")
 
 _DECODING: Final = ("sensitivity", "splitting", "smallest", "fill_holes")
 _PROBES, _PROBE_STEP = 3, 8
-_COMPARED_PX = 2**14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,17 +182,17 @@ def look_steps(work: Preparation) -> Steps[Look]:
     plane = plan.planes[len(plan.planes) // 2]
     ready, part = None, None
     if plan.n_decoded <= WHOLE_PX:
-        ready, found, are_dark = yield from _whole_steps(work, plane)
+        ready, found, is_dark = yield from _whole_steps(work, plane)
     else:
         yield LOOKING
         part = _part(plan, plane)
         first = _run(work, part, usual, _centre(_richest_of(part, plan)))
-        found, are_dark = first.found, first.are_dark
+        found, is_dark = first.found, first.is_dark
     said = vote(found)
     if not _is_enough(said, usual):
         part = part or _part(plan, plane)
         said = yield from _further_steps(work, part, found, usual)
-    said = replace(said, are_dark=are_dark, seconds=time.perf_counter() - started)
+    said = replace(said, are_dark=is_dark, seconds=time.perf_counter() - started)
     return Look(said, ready)
 
 
@@ -210,7 +206,7 @@ def _is_enough(said: DiameterEstimate, usual: float) -> bool:
 def _whole_steps(
     work: Preparation, plane: tuple[int, ...]
 ) -> Steps[tuple[Ready, Found, bool]]:
-    """Run the network over a whole plane at the usual size; also say `_are_dark`."""
+    """Run the network over a whole plane at the usual size; also say `are_dark`."""
     plan, is_all = work.plan, len(work.plan.planes) == 1
     steps = work.maps_steps(plane)
     try:
@@ -229,7 +225,7 @@ def _whole_steps(
     learn_pace(plan, time.perf_counter() - started)
     found = measured(objects.labels, objects.scores, 1, _working(plan))
     ready = Ready(plane, maps, objects if plain == plan.settings else None)
-    return ready, found, _are_dark(plan, plane, objects.labels, plan.box)
+    return ready, found, are_dark(plan, plane, objects.labels, plan.box)
 
 
 def _further_steps(
@@ -342,7 +338,7 @@ class _Run:
     found: Found
     foreground: NDArray[np.float32]
     plan: Plan
-    are_dark: bool
+    is_dark: bool
 
 
 def _run(
@@ -376,37 +372,7 @@ def _run(
         slice(int(one.start / plan.zoom), max(1, round(one.stop / plan.zoom)))
         for one in plan.map_box
     )
-    return _Run(found, maps[0], plan, _are_dark(plan, (), labels, (rows, columns)))
-
-
-def _are_dark(
-    plan: Plan, plane: tuple[int, ...], labels: NDArray[np.int32], box: Box
-) -> bool:
-    """Whether the objects are darker by `DARKER` than the rest of a box of the image.
-
-    Labels that are on another grid than the image are compared with the nearest pixels.
-    """
-    if plan.description.dark is None:
-        return False
-    every = max(1, int(np.ceil(np.sqrt(labels.size / _COMPARED_PX))))
-    inside = labels[::every, ::every] > 0
-    is_same_grid = labels.shape == tuple(one.stop - one.start for one in box)
-    # Of an image that lies on disk no more than that is read.
-    step = every if is_same_grid else 1
-    thin = (slice(one.start, one.stop, step) for one in box)
-    channel = plan.settings.channel
-    window = plan.image.read(plane, None if channel is None else (channel,), *thin)
-    rows, columns = (
-        (np.arange(n) * (size / n)).astype(np.intp)
-        for n, size in zip(inside.shape, window.shape[1:], strict=True)
-    )
-    grey = window[:, rows[:, None], columns].astype(np.float64).mean(axis=0)
-    is_known = np.isfinite(grey)
-    objects, rest = grey[inside & is_known], grey[~inside & is_known]
-    if not objects.size or not rest.size:
-        return False
-    by = (rest.mean() - objects.mean()) / max(float(grey[is_known].std()), 1e-12)
-    return bool(by > DARKER)
+    return _Run(found, maps[0], plan, are_dark(plan, (), labels, (rows, columns)))
 
 
 def _around(

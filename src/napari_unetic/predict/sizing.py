@@ -2,9 +2,9 @@
 
 An image whose objects are of about the usual diameter is left as it is, for the network
 copes, and resampling costs accuracy. Others are brought so far that their objects lie
-where the network is good. Objects that are darker than what is around them have a size
-and thresholds of their own where the model has some for them.
-``benchmarks/accuracy/diameters.py`` has the figures.
+where the network is good (figures: ``benchmarks/accuracy/diameters.py``). Objects that
+are darker than what is around them have a size and thresholds of their own where the
+model has some for them (``benchmarks/accuracy/dark.py``).
 """
 
 from __future__ import annotations

@@ -38,10 +38,15 @@ def describe(
     """Describe the model to be, as far as it is known before the pairs are read."""
     if base is not None:
         refuse_given(settings, base)
-        # How dark objects are taken was found out for the base and its images.
-        update: dict[str, Any] = {"training": None, "scores": {}, "dark": None}
         return base.description.model_copy(
-            update={**update, "name": name, "weights_sha256": ""}
+            update={
+                "name": name,
+                "training": None,
+                "scores": {},
+                "weights_sha256": "",
+                # How dark objects are taken was found out for the base's images.
+                "dark": None,
+            }
         )
     chosen = preset(settings.preset, dimensions=None)
     dimensions = chosen.spec.dimensions
@@ -130,12 +135,12 @@ def sized(
         If there is no object.
     """
     lesson = lesson_of(description, settings)
-    changed: dict[str, Any] = {"working_diameter_px": median_diameter(samples, lesson)}
+    update: dict[str, Any] = {"working_diameter_px": median_diameter(samples, lesson)}
     if description.network.dimensions == 3:
         known = [s.anisotropy for s in samples if s.anisotropy is not None]
         found = round(float(np.median(known)), 3) if known else None
-        changed["anisotropy"] = settings.anisotropy or found
-    return description.model_copy(update=changed)
+        update["anisotropy"] = settings.anisotropy or found
+    return description.model_copy(update=update)
 
 
 def median_diameter(samples: Sequence[Sample], lesson: Lesson) -> float:

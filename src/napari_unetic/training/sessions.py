@@ -135,8 +135,8 @@ def train_steps(
     run, samples = yield from _begin_steps(
         train_pairs, validation_pairs, out, settings, from_model, name, where
     )
-    model = yield from _go_on_steps(run, samples, validation_pairs, where, workers)
-    return model
+    with run.locked():
+        return (yield from _go_on_steps(run, samples, validation_pairs, where, workers))
 
 
 def begin_train_steps(
@@ -258,12 +258,10 @@ def resume_steps(
         )
     where = choose_device(device)
     with run.locked():
-        pass  # Refused at once where another process trains it.
-    # Whoever watches the run learns that something is done, and what.
-    telling = Teller(RunLog(run.folder))
-    samples, validation = yield from telling.relay(_read_steps(run))
-    model = yield from _go_on_steps(run, samples, validation, where, workers)
-    return model
+        # Whoever watches the run learns that something is done, and what.
+        telling = Teller(RunLog(run.folder))
+        samples, validation = yield from telling.relay(_read_steps(run))
+        return (yield from _go_on_steps(run, samples, validation, where, workers))
 
 
 def replay_steps(
@@ -298,10 +296,12 @@ def replay_steps(
     where = choose_device(device)
     samples, validation = yield from _read_steps(run)
     again = begin(Path(out), run.plan, start_weights(run), where)
-    model = yield from _go_on_steps(
-        again, samples, validation, where, workers, schedule=replay
-    )
-    return model
+    with again.locked():
+        return (
+            yield from _go_on_steps(
+                again, samples, validation, where, workers, schedule=replay
+            )
+        )
 
 
 def _open(folder: str | Path) -> Run:
@@ -429,7 +429,10 @@ def _go_on_steps(
     workers: int,
     schedule: Schedule | None = None,
 ) -> Steps[Path]:
-    """Train from the newest checkpoint to the end, tune, and save the model."""
+    """Train from the newest checkpoint to the end, tune, and save the model.
+
+    The run must be locked.
+    """
     settings = run.plan.settings
     description = run.plan.description
     generated = GeneratedSamples(description) if settings.rehearsal else []
@@ -439,17 +442,16 @@ def _go_on_steps(
         if settings.epochs is not None:
             total = settings.epochs * source.steps_per_epoch
         schedule = Schedule(settings, total)
-    with run.locked():
-        run.clear_stop()
-        run.tidy()
-        loop = Loop.load(run, schedule, device)
-        loop.log.write("resume", step=loop.at.step, device=loop.device_text)
-        judge = Validation(validation, device.name)
-        teller = Teller(loop.log)
-        teller.resumed(loop.at.step, loop.at.seconds)
-        yield from teller.relay(loop.run_steps(source, judge, workers))
-        if loop.is_done:
-            yield from teller.relay(_finish_steps(loop, validation))
+    run.clear_stop()
+    run.tidy()
+    loop = Loop.load(run, schedule, device)
+    loop.log.write("resume", step=loop.at.step, device=loop.device_text)
+    judge = Validation(validation, device.name)
+    teller = Teller(loop.log)
+    teller.resumed(loop.at.step, loop.at.seconds)
+    yield from teller.relay(loop.run_steps(source, judge, workers))
+    if loop.is_done:
+        yield from teller.relay(_finish_steps(loop, validation))
     return run.model
 
 
