@@ -154,7 +154,7 @@ def tuned(
     budget: dict[str, Any] = {"minutes": minutes}
     if arguments.by_steps:
         size = settings.get("batch", 8) * settings.get("patch_px", 128) ** 2
-        step = IDLE_STEP_SECONDS * size / (8 * 128**2)
+        step = arguments.by_steps * size / (8 * 128**2)
         # Start, judging and tuning take about a tenth and ten seconds.
         budget = {"steps": round((0.9 * 60 * minutes - 10) / step)}
     shutil.rmtree(folder, ignore_errors=True)
@@ -208,8 +208,12 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     made.add_argument("--workers", type=int, default=1)
     made.add_argument(
         "--by-steps",
-        action="store_true",
-        help="on a busy machine: the steps that two idle cores would take, not minutes",
+        nargs="?",
+        type=float,
+        const=IDLE_STEP_SECONDS,
+        metavar="SECONDS",
+        help="on a busy machine: the steps that two idle cores take, not minutes, if "
+        "a step of 8 patches of 128² takes SECONDS",
     )
     return made
 
