@@ -19,6 +19,7 @@ import tifffile
 
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning import (
+    begin_finetune_steps,
     collect_pairs,
     finetune,
     finetune_settings,
@@ -288,6 +289,30 @@ def test_other_channels_are_adapted_and_said(
     assert segment(image, model, axes="CYX", device="cpu").shape == (96, 96)
     with pytest.raises(UneticError, match="same channels"):
         finetune(base, [two, pairs[0]], tmp_path / "s", steps=1)
+
+
+@pytest.mark.parametrize("are_dark", [False, True])
+def test_dark_objects_start_from_thresholds_of_their_own(
+    are_dark: bool, tmp_path: Path, pairs: list[CollectedPair]
+) -> None:
+    """The old model is judged as it takes such images by itself; no size is taken."""
+    nuclei = load_model("nuclei").description
+    assert nuclei.dark is not None
+    wanted = nuclei.dark.decoding if are_dark else nuclei.decoding
+    assert nuclei.dark.decoding != nuclei.decoding
+    given = [
+        collect_pairs(
+            6000 - np.asarray(pair.image.data) if are_dark else pair.image.data,
+            pair.labels,
+            name=pair.id,
+        )[0]
+        for pair in pairs
+    ]
+    begin = begin_finetune_steps("nuclei", given, tmp_path / "r", device="cpu")
+    planned = drain(begin).plan.description
+    assert planned.decoding == wanted
+    assert planned.dark is None
+    assert planned.working_diameter_px == nuclei.working_diameter_px
 
 
 def test_colours_and_floats_survive_the_folder(

@@ -22,6 +22,7 @@ from napari_unetic.finetuning.folder import (
 from napari_unetic.finetuning.held_out import hold_out
 from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.pairs.readers import read_pairs
+from napari_unetic.predict.darkness import DARKER, contrast
 from napari_unetic.provenance import software_versions
 from napari_unetic.training.record import refuse_given
 from napari_unetic.training.run import FinetunePlan, Run, RunPlan
@@ -30,6 +31,7 @@ from napari_unetic.training.sessions import begin
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from napari_unetic.kinds import Decoding
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.model.folder import Model
     from napari_unetic.networks.device import Device
@@ -121,6 +123,7 @@ def _described(
         "weights_sha256": "",
         "input_diameter_px": round(diameter, 2),
         # Its images, dark or not, are those that the pairs are of.
+        "decoding": _decoding(base.description, pairs),
         "dark": None,
         "pixel_size_um": None,
     }
@@ -136,3 +139,14 @@ def _described(
             f"{base.description.network.in_channels} to {n_channels} channels.",
         )
     return base.description.model_copy(update=update), weights, notices
+
+
+def _decoding(base: ModelDescription, pairs: Sequence[CollectedPair]) -> Decoding:
+    """Return the thresholds to start from: of dark objects where most images hold such.
+
+    By them the old model is judged, too, as it segments such images by itself.
+    """
+    if base.dark is None:
+        return base.decoding
+    found = [contrast(pair.image.read(), pair.labels > 0) for pair in pairs]
+    return base.dark.decoding if np.median(found) < DARKER else base.decoding
