@@ -36,7 +36,7 @@ FINETUNE_WINDOW = (1280, 800)
 FINETUNE_STEPS = 120
 TRAIN_NAME = "Train (Unetic)"
 TRAIN_STEPS = 160
-CLASS_STEPS = 150
+CLASS_STEPS = 500
 TIMEOUT = 1200.0
 
 Shot = Callable[["Viewer", "SegmentWidget", Path], None]
@@ -306,6 +306,7 @@ def take_class_pictures(out: Path) -> None:
         pairs = _class_pairs(Path(folder))
         settings = train_settings(
             steps=CLASS_STEPS,
+            preset="unetic-16",
             classes=("nucleus=#56b4e9", "rim=#e69f00"),
             patch_px=128,
             validations=4,

@@ -24,9 +24,9 @@ from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.predict.darkness import DARKER, contrast
 from napari_unetic.provenance import software_versions
+from napari_unetic.training.beginning import begin
 from napari_unetic.training.record import refuse_given
 from napari_unetic.training.run import FinetunePlan, Run, RunPlan
-from napari_unetic.training.sessions import begin
 
 if TYPE_CHECKING:
     from torch import Tensor

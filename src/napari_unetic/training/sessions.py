@@ -2,55 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Sequence
-from copy import deepcopy
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
 from napari_unetic.errors import UneticError
-from napari_unetic.image.resample import resample
-from napari_unetic.maps import plan_work, prepare
-from napari_unetic.model.folder import Model
-from napari_unetic.model.registry import load_model
-from napari_unetic.networks.build import build_network
 from napari_unetic.networks.device import Device, choose_device
-from napari_unetic.provenance import software_versions
-from napari_unetic.settings import segment_settings
 from napari_unetic.steps import Step, Steps, drain
-from napari_unetic.training.judges import Validation, as_trained
+from napari_unetic.training.beginning import begin, begin_steps
+from napari_unetic.training.ending import finish_steps
+from napari_unetic.training.judges import Validation
 from napari_unetic.training.loop import Loop, start_weights
-from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import PatchSource, Sample, load_samples
-from napari_unetic.training.record import (
-    describe,
-    save_run_model,
-    sized,
-)
 from napari_unetic.training.rehearsal import GeneratedSamples
 from napari_unetic.training.run import (
-    PAIRS,
-    PairRecord,
     Run,
-    RunPlan,
     refuse_existing,
 )
 from napari_unetic.training.runlog import RunLog
 from napari_unetic.training.schedule import Replay, Schedule
-from napari_unetic.training.settings import usual_of
 from napari_unetic.training.telling import Teller
 
 if TYPE_CHECKING:
-    from napari_unetic.instances.decode import DecodeSpec
-    from napari_unetic.kinds import AnyScores
+    from napari_unetic.model.folder import Model
     from napari_unetic.pairs.pair import Pair
-    from napari_unetic.semantic.decode import ClassDecodeSpec
     from napari_unetic.training.settings import TrainSettings
 
 
@@ -132,7 +107,7 @@ def train_steps(
         exists, pairs do not fit the network, or the loss is not a number.
     """
     where = choose_device(device)
-    run, samples = yield from _begin_steps(
+    run, samples = yield from begin_steps(
         train_pairs, validation_pairs, out, settings, from_model, name, where
     )
     with run.locked():
@@ -172,59 +147,10 @@ def begin_train_steps(
         As `train_steps`.
     """
     where = choose_device(device)
-    run, _ = yield from _begin_steps(
+    run, _ = yield from begin_steps(
         train_pairs, validation_pairs, out, settings, None, name, where, inside
     )
     return run
-
-
-def _begin_steps(
-    train_pairs: Sequence[Pair],
-    validation_pairs: Sequence[Pair],
-    out: str | Path,
-    settings: TrainSettings,
-    from_model: str | Path | Model | None,
-    name: str,
-    where: Device,
-    inside: Path | None = None,
-) -> Steps[tuple[Run, list[Sample]]]:
-    """Check and read the pairs, and make the run folder."""
-    folder = Path(out)
-    _check_pairs(train_pairs, validation_pairs)
-    base = load_model(from_model) if from_model is not None else None
-    if base is None and (settings.rehearsal or settings.anchor):
-        raise UneticError(
-            "Expected a model to start from, since rehearsal and the pull to the start "
-            "need one, got none; name it, or set them to 0."
-        )
-    description = describe(base, settings, name or folder.name)
-    settings = usual_of(settings, description.network.dimensions)
-    refuse_existing(folder)
-    yield Step(0, 0, "reading pairs")
-    samples = [
-        s for pair in train_pairs for s in load_samples(pair, description, settings)
-    ]
-    for pair in validation_pairs:
-        # They are read again later: a run that could not validate must not begin.
-        load_samples(pair, description, settings)
-    if base is None:
-        description = sized(description, samples, settings)
-    plan = RunPlan(
-        settings=settings,
-        description=description,
-        parent=base.description.weights_sha256 if base else "",
-        train=tuple(PairRecord.of(pair, inside) for pair in train_pairs),
-        validation=tuple(PairRecord.of(pair, inside) for pair in validation_pairs),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        software=software_versions(),
-    )
-    start = base.network.state_dict() if base else None
-
-    def take_pairs_along(part: Path) -> None:
-        if inside is not None:
-            shutil.move(inside, part / PAIRS)
-
-    return begin(folder, plan, start, where, take_pairs_along), samples
 
 
 def resume_steps(
@@ -342,74 +268,6 @@ def read_replay(run: Run) -> Replay:
     )
 
 
-def _check_pairs(train_pairs: Sequence[Pair], validation_pairs: Sequence[Pair]) -> None:
-    for what, pairs in (("train", train_pairs), ("validate", validation_pairs)):
-        if not pairs:
-            raise UneticError(
-                f"Expected at least one pair to {what} on, got none; give more pairs, "
-                "or other ids."
-            )
-    both = {p.id for p in train_pairs} & {p.id for p in validation_pairs}
-    if both:
-        raise UneticError(
-            f"Expected validation images apart from training images, got {len(both)} "
-            f"in both ({min(both)}); take them out of one."
-        )
-
-
-def begin(
-    folder: Path,
-    plan: RunPlan,
-    start: dict[str, Tensor] | None,
-    device: Device,
-    add: Callable[[Path], None] = lambda part: None,
-) -> Run:
-    """Make the run folder with the checkpoint of step 0; it appears whole.
-
-    Parameters
-    ----------
-    folder : Path
-        To be made.
-    plan : RunPlan
-        What is trained on what.
-    start : dict of str to Tensor, optional
-        Weights to start from; drawn by the plan's seed if None.
-    device : Device
-        Where to train.
-    add : callable
-        Called with the unfinished folder, to put more into it.
-
-    Returns
-    -------
-    Run
-    """
-    # Weights are drawn by a generator of their own: the user's stays untouched.
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(plan.settings.seed)
-        network = build_network(plan.description.network)
-    average = deepcopy(network)
-    if start is not None:
-        network.load_state_dict(start)
-    average.load_state_dict(network.state_dict())
-
-    def prepare_folder(part: Path) -> None:
-        add(part)
-        run = Run(part, plan)
-        schedule = Schedule(plan.settings, None)
-        optimiser = make_optimiser(network, plan.settings)
-        loop = Loop(run, schedule, device, network, average, optimiser)
-        loop.log.write(
-            "start",
-            settings=plan.settings.model_dump(),
-            training_images=len(plan.train),
-            validation_images=len(plan.validation),
-            software=plan.software,
-        )
-        loop.save()
-
-    return Run.create(folder, plan, prepare_folder)
-
-
 def _read_steps(run: Run) -> Steps[tuple[list[Sample], list[Pair]]]:
     """Read the pairs of a run, checking that they are what they were."""
     n = len(run.plan.train)
@@ -451,53 +309,5 @@ def _go_on_steps(
     teller.resumed(loop.at.step, loop.at.seconds)
     yield from teller.relay(loop.run_steps(source, judge, workers))
     if loop.is_done:
-        yield from teller.relay(_finish_steps(loop, validation))
+        yield from teller.relay(finish_steps(loop, validation))
     return run.model
-
-
-def _finish_steps(loop: Loop, validation: Sequence[Pair]) -> Steps[None]:
-    """Tune the thresholds of the best model and mark the run as done."""
-    from napari_unetic.training.curves import draw_curves
-
-    best, lesson = loop.best_model(), loop.lesson
-    decoding, scores = yield from _tuned_steps(loop, best, validation)
-    found = {lesson.figure: lesson.objective(scores)}
-    loop.log.write("tuned", decoding=decoding.model_dump(), **found)
-    tuned = best.description.model_copy(
-        update={"decoding": decoding, "scores": {"validation": lesson.summary(scores)}}
-    )
-    save_run_model(loop.run, Model(tuned, best.network), loop)
-    draw_curves(loop.log.read(), loop.run.folder / "curves.png")
-    minutes = round(loop.at.seconds / 60, 3)
-    loop.log.write("end", step=loop.at.step, minutes=minutes)
-    loop.run.set_finished()
-
-
-def _tuned_steps(
-    loop: Loop, model: Model, pairs: Sequence[Pair]
-) -> Steps[tuple[DecodeSpec | ClassDecodeSpec, AnyScores]]:
-    """Predict the maps of the validation pairs once, then tune on them."""
-    description = model.description
-    maps: list[NDArray[np.float16]] = []
-    truths: list[NDArray[np.int32]] = []
-    areas: list[NDArray[np.bool_] | None] = []
-    settings = segment_settings(
-        **as_trained(description), device=loop.device.name, precision="float32"
-    )
-    for k, pair in enumerate(pairs, start=1):
-        image, truth = description.kind.read(pair)
-        reviewed = pair.reviewed(truth.shape)
-        work = prepare(plan_work(image, description, settings), model)
-        for plane in work.plan.planes:
-            made = drain(work.maps_steps(plane))
-            if work.plan.grid != work.plan.image.space:
-                made = resample(made, work.plan.grid, work.plan.image.space)
-            maps.append(made.astype(np.float16))
-            truths.append(truth[plane])
-            areas.append(None if reviewed is None else reviewed[plane])
-        yield Step(k, len(pairs), "predicting")
-    is_tuned = loop.run.plan.settings.tune
-    result = yield from loop.lesson.tune_steps(
-        maps, truths, description.decoding, areas, lambda: not is_tuned
-    )
-    return result
