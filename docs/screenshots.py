@@ -36,7 +36,7 @@ FINETUNE_WINDOW = (1280, 800)
 FINETUNE_STEPS = 120
 TRAIN_NAME = "Train (Unetic)"
 TRAIN_STEPS = 160
-CLASS_STEPS = 500
+CLASS_STEPS = 300
 TIMEOUT = 1200.0
 
 Shot = Callable[["Viewer", "SegmentWidget", Path], None]
@@ -334,7 +334,7 @@ def _class_pairs(folder: Path) -> Pairs:
     for k in range(4):
         image, truth = nuclei_sample((256, 256), 20 + k)
         inside = ndimage.binary_erosion(truth > 0, iterations=3)
-        classes = (truth > 0) + ((truth > 0) & ~inside)
+        classes = np.where(truth > 0, np.where(inside, 1, 2), 0)
         for kind, data in (("images", image), ("labels", classes.astype(np.uint8))):
             (folder / kind).mkdir(exist_ok=True)
             tifffile.imwrite(folder / kind / f"{k}.tif", data)

@@ -457,6 +457,13 @@ TABLE = [
         pairs(labels=OBJECTS * 2),
     ),
     Refusal(
+        "a class that is nowhere",
+        f"{TRAIN} --classes cell,edge,halo",
+        "Expected pixels of every class in the training masks, got none of halo; label "
+        "some, or leave the class out.",
+        pairs(),
+    ),
+    Refusal(
         "a loss for classes, of objects",
         f"{TRAIN} --loss dice",
         "Expected the loss 'instances' for a model of objects, got 'dice'; leave it "

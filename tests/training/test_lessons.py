@@ -381,6 +381,14 @@ def test_contradictions_are_refused(pairs: Pairs, tmp_path: Path) -> None:
     assert not (tmp_path / "r").exists()
 
 
+def test_a_class_that_is_nowhere_is_refused(class_pairs: Pairs, tmp_path: Path) -> None:
+    """It could not be learnt; nothing is written."""
+    settings = _settings(classes=("disc", "bright", "rim", "halo"))
+    with pytest.raises(UneticError, match="got none of rim, halo; label some"):
+        train(class_pairs[:1], class_pairs[1:], tmp_path / "run", settings)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_model_to_start_from_decides(pairs: Pairs, tmp_path: Path) -> None:
     """Its classes, normalisation and size; it goes on with them."""
     quick = _settings(validations=1, resize_px=64)

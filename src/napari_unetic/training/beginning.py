@@ -17,6 +17,7 @@ from napari_unetic.model.registry import load_model
 from napari_unetic.networks.build import build_network
 from napari_unetic.provenance import software_versions
 from napari_unetic.steps import Step, Steps
+from napari_unetic.training.lessons import lesson_of
 from napari_unetic.training.loop import Loop
 from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import Sample, load_samples
@@ -64,6 +65,7 @@ def begin_steps(
     samples = [
         s for pair in train_pairs for s in load_samples(pair, description, settings)
     ]
+    lesson_of(description, settings).check_samples(samples)
     for pair in validation_pairs:
         # They are read again later: a run that could not validate must not begin.
         load_samples(pair, description, settings)

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_unetic.model.description import ModelDescription
     from napari_unetic.pairs.pair import Pair
     from napari_unetic.steps import Steps
+    from napari_unetic.training.patches import Sample
     from napari_unetic.training.settings import LossName, TrainSettings
 
 _REFERENCE_AREA_PX = 200.0
@@ -102,6 +103,16 @@ class Lesson(ABC):
             Rows and columns that each plane is resized to.
         """
         return None
+
+    def check_samples(self, samples: Sequence[Sample]) -> None:
+        """Refuse samples from which the network cannot learn all that it is to.
+
+        Raises
+        ------
+        UneticError
+            If a class never occurs where the labels can be trusted.
+        """
+        return
 
     @abstractmethod
     def teach(
@@ -284,6 +295,25 @@ class ClassLesson(Lesson):
             )
             made.append(weights.astype(np.float16))
         return np.stack(made).reshape(*truth.shape[:-2], *made[0].shape)
+
+    def check_samples(self, samples: Sequence[Sample]) -> None:
+        """Refuse samples that lack a class."""
+        found = np.zeros(self.kind.n_classes, bool)
+        # Nothing need be background.
+        found[0] = True
+        for sample in samples:
+            area = ... if sample.reviewed is None else sample.reviewed
+            found[np.unique(sample.labels[area])] = True
+        missing = [
+            one.name
+            for one, is_there in zip(self.kind.target.classes, found, strict=True)
+            if not is_there
+        ]
+        if missing:
+            raise UneticError(
+                "Expected pixels of every class in the training masks, got none of "
+                f"{', '.join(missing)}; label some, or leave the class out."
+            )
 
     def teach(
         self, truth: NDArray[np.int32], weights: NDArray[np.float32] | None
