@@ -302,7 +302,9 @@ def one(arguments: argparse.Namespace, name: str) -> dict[str, Any]:
 def page(results: Path, written: Path) -> None:
     """Write the table of factors into the page."""
     made = []
-    for row in read_rows(results, "factors"):
+    order = list(FACTORS)
+    rows = read_rows(results, "factors")
+    for row in sorted(rows, key=lambda r: (order.index(r["factor"]), r["seed"])):
         scores, last = row["scores"]["fluorescence"], row["not averaged"]
         made.append(
             [
