@@ -19,6 +19,11 @@ PAGES = {
         "--page",
         "docs/models/factors.json",
     ],
+    "docs/training.md": [
+        "finetune/choices.py",
+        "--page",
+        "docs/finetune/choices.jsonl",
+    ],
     "docs/finetune.md": ["finetune/page.py", "docs/finetune/results.jsonl"],
 }
 """Pages with the scripts that fill them in and what these read."""
