@@ -95,9 +95,9 @@ def test_only_reviewed_planes_of_a_stack_are_pairs(way: str) -> None:
     )
     assert (pair.id, pair.plane, pair.source) == ("s z002", (2,), "s")
     np.testing.assert_array_equal(pair.image.data, stack[2])
-    assert pair.range is not None
+    assert pair.image.intensity_range is not None
     low, high = np.percentile(stack, (1, 99.8))
-    assert pair.range[0] == pytest.approx((low, high), rel=1e-6)
+    assert pair.image.intensity_range[0] == pytest.approx((low, high), rel=1e-6)
 
 
 def test_channels_are_kept_or_chosen() -> None:

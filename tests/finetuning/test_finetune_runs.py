@@ -27,8 +27,10 @@ from napari_unetic.finetuning import (
     resume_finetune_steps,
 )
 from napari_unetic.finetuning.folder import pairs_of, read_pair
-from napari_unetic.finetuning.planes import make_plane, training_sample
+from napari_unetic.finetuning.planes import as_seen, make_plane, training_sample
+from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.resample import resample_labels, scaled_shape
+from napari_unetic.image.source import Image
 from napari_unetic.model.registry import load_model
 from napari_unetic.pairs import read_pairs
 from napari_unetic.predict import segment
@@ -313,6 +315,28 @@ def test_dark_objects_start_from_thresholds_of_their_own(
     assert planned.decoding == wanted
     assert planned.dark is None
     assert planned.working_diameter_px == nuclei.working_diameter_px
+
+
+@pytest.mark.parametrize("model", ["base", "nuclei"])
+def test_planes_are_seen_as_their_stack_is(
+    model: str, base: Path, tmp_path: Path, pairs: list[CollectedPair]
+) -> None:
+    """In training as in prediction, whether a model takes one channel or three."""
+    one = np.asarray(pairs[0].image.data)
+    stack = np.stack([one, one // 3])
+    labels = np.stack([pairs[0].labels] * 2)
+    given = collect_pairs(stack, labels, axes="ZYX", name="stack")
+    chosen = str(base) if model == "base" else model
+    run = drain(begin_finetune_steps(chosen, given, tmp_path / "r", device="cpu"))
+    n_channels = run.plan.description.network.in_channels
+    fitted = fit_normalisation(Image(stack, "ZYX"), n_channels)
+    for k in range(2):
+        pair, sides = read_pair(run, k)
+        plane = make_plane(pair, sides, 14, run.plan.description)
+        window = np.repeat(stack[k][np.newaxis], n_channels, axis=0)
+        np.testing.assert_allclose(
+            as_seen(plane, run.plan.description), fitted.apply(window), atol=1e-5
+        )
 
 
 def test_colours_and_floats_survive_the_folder(

@@ -12,7 +12,7 @@ from napari_unetic.image.normalise import (
     NormalisationSpec,
     fit_normalisation,
 )
-from napari_unetic.image.source import as_image
+from napari_unetic.image.source import Image, as_image
 
 
 def test_percentiles_become_0_and_1() -> None:
@@ -93,6 +93,28 @@ def test_bad_pixels_of_a_colour_image_are_background(dtype: str) -> None:
     normalised = fit_normalisation(image, 1).apply(grey)
     assert normalised[0, 0, 0] == 0
     assert np.isfinite(normalised).all()
+
+
+def test_a_part_is_seen_as_the_whole() -> None:
+    """By what it knows of the whole, of one channel for each that the model takes."""
+    known = ((0.0, 100.0), (50.0, 150.0))
+    both = Image(np.full((2, 4, 4), 50, np.uint8), "CYX", intensity_range=known)
+    seen = fit_normalisation(both, 2).apply(both.read())
+    np.testing.assert_allclose(seen[:, 0, 0], [0.5, 0])
+    second = fit_normalisation(both, 3, channel=1)
+    assert (second.offset, second.scale) == ((50.0,) * 3, (100.0,) * 3)
+    grey = Image(np.full((4, 4), 50, np.uint8), "YX", intensity_range=known[:1])
+    assert fit_normalisation(grey, 3).scale == (100.0,) * 3
+
+
+def test_a_part_in_colour_is_fitted_where_a_model_takes_grey() -> None:
+    """What is known of red, green and blue says nothing of grey."""
+    pixels = np.random.default_rng(0).integers(0, 200, (3, 8, 8)).astype(np.uint8)
+    known = ((0.0, 9.0),) * 3
+    colours = Image(pixels, "CYX", rgb=True, intensity_range=known)
+    plain = Image(pixels, "CYX", rgb=True)
+    assert fit_normalisation(colours, 1) == fit_normalisation(plain, 1)
+    assert fit_normalisation(colours, 3).scale == (9.0,) * 3
 
 
 def test_a_division_looks_at_no_pixel() -> None:

@@ -17,10 +17,12 @@ import tifffile
 from napari_unetic.axes import PixelSize
 from napari_unetic.errors import UneticError
 from napari_unetic.image.reading import read_image, read_labels
+from napari_unetic.image.source import Image
 from napari_unetic.image.writing import (
     atomic_path,
     label_dtype,
     write_labels,
+    write_pixels,
     write_png,
 )
 
@@ -189,3 +191,36 @@ def test_picture_is_written_as_png(tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(picture), colour)
     with PIL.Image.open(tmp_path / "grey.png") as picture:
         np.testing.assert_array_equal(np.asarray(picture), colour[..., 0])
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "rgb"),
+    [((6, 8), "YX", False), ((2, 6, 8), "CYX", False), ((3, 6, 8), "CYX", True)],
+)
+@pytest.mark.parametrize("is_part", [False, True])
+def test_pixels_come_back_with_what_is_known_of_the_whole(
+    shape: tuple[int, ...], axes: str, rgb: bool, is_part: bool, tmp_path: Path
+) -> None:
+    """Axes, colour, and the range of intensities."""
+    known = ((0.5, 90.25), (3.0, 4.0), (5.0, 7.0))[: shape[0] if len(shape) > 2 else 1]
+    image = Image(
+        np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8),
+        axes,
+        rgb=rgb,
+        intensity_range=known if is_part else None,
+    )
+    write_pixels(tmp_path / "a.tif", image)
+    found = read_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(found.data, image.data)
+    assert (found.axes, found.rgb) == (axes, rgb)
+    assert found.intensity_range == image.intensity_range
+
+
+@pytest.mark.parametrize(
+    "said", ["x", 3, [1, 2], [["a", 2]], [[2, 1]], [[0, float("inf")]], [], {"a": 1}]
+)
+def test_a_range_that_is_none_is_passed_over(said: object, tmp_path: Path) -> None:
+    """Anybody may have written anything there."""
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 4), "u1"), metadata={"intensity_range": said})
+    assert read_image(path).intensity_range is None

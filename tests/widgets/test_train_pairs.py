@@ -12,8 +12,12 @@ from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.normalise import fit_normalisation
+from napari_unetic.image.source import Image
 from napari_unetic.pairs import read_pairs
 from napari_unetic.steps import drain
+from napari_unetic.training.patches import load_samples
+from napari_unetic.training.record import describe
 from napari_unetic.training.runs import (
     UserRun,
     decide,
@@ -24,6 +28,7 @@ from napari_unetic.training.runs import (
     user_runs_folder,
 )
 from napari_unetic.training.sessions import resume_steps
+from napari_unetic.training.settings import train_settings
 from napari_unetic.widgets.train_jobs import (
     Request,
     about_run,
@@ -101,6 +106,23 @@ def test_planes_without_labels_are_left_out(tmp_path: Path) -> None:
     assert (survey.n_train, survey.n_validation) == (1, 1)
     train, held = drain(split_steps(source, Sharing(), tmp_path))
     assert {*train.ids, *held.ids} == {"0000-stack", "0001-stack"}
+
+
+def test_planes_are_seen_as_the_stack_is(tmp_path: Path) -> None:
+    """As in prediction: a plane that is dim in the stack is dim in training."""
+    image, labels = _plane()
+    stack = np.stack([image, image // 2])
+    layers = LayerPair(ImageLayer(stack, name="stack"), Labels(np.stack([labels] * 2)))
+    drain(split_steps(LayerSource((layers,)), Sharing(), tmp_path))
+    description = describe(None, train_settings(steps=1), "x")
+    samples = [
+        s for pair in read_pairs(tmp_path) for s in load_samples(pair, description)
+    ]
+    whole = Image(stack, "ZYX")
+    fitted = fit_normalisation(whole, 1)
+    for k, sample in enumerate(samples):
+        expected = fitted.apply(whole.read((k,)))
+        np.testing.assert_allclose(sample.image, expected, atol=2e-3)
 
 
 def test_a_single_image_is_cut_in_two(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from napari_unetic.finetuning.collected import (
     ReviewedPlane,
     reviewed_objects,
 )
-from napari_unetic.image.normalise import fit_normalisation
+from napari_unetic.image.normalise import fit_range
 from napari_unetic.image.source import Image, as_image
 from napari_unetic.instances.matching import check_same_shape
 from napari_unetic.instances.record import Touched, touched
@@ -153,22 +153,25 @@ def collect_steps(
         for begin, size in zip(first[-2:], sizes, strict=True)
     )
     is_part = bool(image.plane_axes) or sizes != image.shape_yx
+    is_part |= image.intensity_range is not None
     intensities = None
     earlier = {pair.image_hash(): pair.held_out for pair in before}
     pairs = []
     for n_done, one in enumerate(found):
         yield Step(n_done, 0, "collecting")
         if is_part and intensities is None:
-            intensities = _range(image, channel)
+            intensities = fit_range(image, channel)
         plane = tuple(i + k for i, k in zip(one.plane, first, strict=False))
         pair = CollectedPair(
             id=_id(name, image.plane_axes, plane),
-            image=_window_of(image, plane, channel, rows, columns),
+            image=replace(
+                _window_of(image, plane, channel, rows, columns),
+                intensity_range=intensities,
+            ),
             labels=_compact(one.labels),
             reviewed=one.area,
             source=name,
             plane=plane,
-            range=intensities,
         )
         held_out = earlier.get(pair.image_hash())
         _ = pair.objects
@@ -366,21 +369,6 @@ def _compact(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     if int(labels.max(initial=0)) <= LOOK_UP_MAX:
         return labels
     return renumbered(labels, sizes_of(labels)[0])
-
-
-def _range(image: Image, channel: int | None) -> tuple[tuple[float, float], ...] | None:
-    """Return the range of intensities of each channel over the whole image.
-
-    None for colours, of which a model may take the grey.
-    """
-    if image.rgb:
-        return None
-    n_channels = image.n_channels if channel is None else 1
-    fitted = fit_normalisation(image, n_channels, channel=channel)
-    return tuple(
-        (offset, offset + scale)
-        for offset, scale in zip(fitted.offset, fitted.scale, strict=True)
-    )
 
 
 def _check_channel(image: Image, channel: int | None) -> None:

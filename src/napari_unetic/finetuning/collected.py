@@ -30,7 +30,8 @@ class CollectedPair:
     id : str
         Name of the image, with the plane where there are several.
     image : Image
-        Of axes YX or CYX, in memory.
+        Of axes YX or CYX, in memory; with the range of intensities of the whole source,
+        to which prediction fits it, where the plane is but a part.
     labels : ndarray of shape (Y, X), int32
         Number of the object at each pixel, 0 where there is none.
     reviewed : ndarray of shape (Y, X), bool, or None
@@ -40,9 +41,6 @@ class CollectedPair:
         one source is held out in all of them or in none.
     plane : tuple of int
         Which plane of it.
-    range : tuple of tuple of float, optional
-        For each channel the intensities that become 0 and 1, fitted to the whole
-        source as prediction does; fitted to the plane if None.
     held_out : ndarray of shape (Y, X), bool, or None
         Where an earlier round held objects out: they stay so.
     """
@@ -53,7 +51,6 @@ class CollectedPair:
     reviewed: Mask | None = None
     source: str = ""
     plane: tuple[int, ...] = ()
-    range: tuple[tuple[float, float], ...] | None = None
     held_out: Mask | None = None
 
     _known: dict[str, tuple[Any, Any]] = field(default_factory=dict, repr=False)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -19,10 +20,8 @@ from numpy.typing import NDArray
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning.collected import CollectedPair
 from napari_unetic.finetuning.held_out import Sides
+from napari_unetic.image.writing import write_pixels
 from napari_unetic.training.run import PAIRS, PairRecord, PlaneRecord, Run
-
-if TYPE_CHECKING:
-    from napari_unetic.image.source import Image
 
 
 def pair_records(pairs: Sequence[CollectedPair]) -> tuple[PairRecord, ...]:
@@ -57,7 +56,7 @@ def plane_records(
         PlaneRecord(
             source=pair.source,
             plane=pair.plane,
-            range=pair.range,
+            range=pair.image.intensity_range,
             held_out=tuple(side.judge.tolist()),
         )
         for pair, side in zip(pairs, sides, strict=True)
@@ -69,10 +68,10 @@ def write_pairs(
 ) -> None:
     """Write pairs into a run folder that is being made."""
     for pair, record in zip(pairs, records, strict=True):
-        _write(folder, record.image, _stored(pair.image), rgb=pair.image.rgb)
-        _write(folder, record.labels[0], pair.labels, packed=True)
+        write_pixels(_path(folder, record.image), pair.image)
+        _write(folder, record.labels[0], pair.labels)
         if record.reviewed is not None and pair.reviewed is not None:
-            _write(folder, record.reviewed, pair.reviewed.view(np.uint8), packed=True)
+            _write(folder, record.reviewed, pair.reviewed.view(np.uint8))
 
 
 def read_pair(run: Run, k: int) -> tuple[CollectedPair, Sides]:
@@ -90,12 +89,11 @@ def read_pair(run: Run, k: int) -> tuple[CollectedPair, Sides]:
     held_out = np.isin(labels, plane.held_out)
     found = CollectedPair(
         id=record.id,
-        image=image,
+        image=replace(image, intensity_range=plane.range),
         labels=labels,
         reviewed=pair.reviewed(labels.shape),
         source=plane.source,
         plane=plane.plane,
-        range=plane.range,
         held_out=held_out,
     )
     if labels_hash(found) != record.labels_sha256:
@@ -146,25 +144,14 @@ def _file_name(k: int, one: str) -> str:
     return f"{k:03d}-{plain or 'image'}.tif"
 
 
-def _stored(image: Image) -> NDArray[Any]:
-    data = np.asarray(image.data)
-    return np.moveaxis(data, 0, -1) if image.rgb else data
-
-
-def _write(
-    folder: Path,
-    entry: dict[str, str | int],
-    array: NDArray[Any],
-    *,
-    rgb: bool = False,
-    packed: bool = False,
-) -> None:
+def _path(folder: Path, entry: dict[str, str | int]) -> Path:
+    """Return where an entry is to be written."""
     path = folder / str(entry["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _write(folder: Path, entry: dict[str, str | int], mask: NDArray[Any]) -> None:
     tifffile.imwrite(
-        path,
-        np.ascontiguousarray(array),
-        photometric="rgb" if rgb else "minisblack",
-        compression="zlib" if packed else None,
-        metadata=None if rgb or array.ndim == 2 else {"axes": "CYX"},
+        _path(folder, entry), mask, photometric="minisblack", compression="zlib"
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from napari_unetic.finetuning.areas import bounds
 from napari_unetic.finetuning.held_out import judging_area, learning_area
 from napari_unetic.image.channels import to_channels
-from napari_unetic.image.normalise import Normalisation, fit_normalisation
+from napari_unetic.image.normalise import fit_normalisation
 from napari_unetic.image.region import Region
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
 from napari_unetic.maps import plan_work, prepare
@@ -118,9 +118,7 @@ def training_sample(
     learn = resample_labels(plane.learn, old, grid)
     if not learn.any():
         return None
-    n_channels = description.network.in_channels
-    window = to_channels(image.read(), n_channels, rgb=image.rgb)
-    pixels = resample(normalisation(plane, description).apply(window), old, grid)
+    pixels = resample(as_seen(plane, description), old, grid)
     labels = resample_labels(plane.pair.labels, old, grid)
     box = bounds(learn, patch_px)
     centres = np.argwhere(learn[box])
@@ -134,18 +132,11 @@ def training_sample(
     )
 
 
-def normalisation(plane: Plane, description: ModelDescription) -> Normalisation:
-    """Return the normalisation of a plane, that of its source where it is known."""
-    n_channels = description.network.in_channels
-    known = plane.pair.range
-    spec = description.normalisation
-    if known is None or len(known) != n_channels:
-        return fit_normalisation(plane.pair.image, n_channels, spec=spec)
-    return Normalisation(
-        spec,
-        tuple(low for low, _ in known),
-        tuple(high - low for low, high in known),
-    )
+def as_seen(plane: Plane, description: ModelDescription) -> NDArray[np.float32]:
+    """Return the pixels of a plane, of shape (C, Y, X), as the network of a model."""
+    image, n_channels = plane.pair.image, description.network.in_channels
+    fitted = fit_normalisation(image, n_channels, spec=description.normalisation)
+    return fitted.apply(to_channels(image.read(), n_channels, rgb=image.rgb))
 
 
 def predict_maps(model: Model, plane: Plane, area: Mask, device: str) -> Predicted:
@@ -197,6 +188,4 @@ def _run(
         region=Region.box(rows.start, columns.start, rows.stop, columns.stop),
     )
     plan = plan_work(plane.pair.image, model.description, settings)
-    work = prepare(plan, model)
-    work.normalisation = normalisation(plane, model.description)
-    return plan, drain(work.maps_steps(()))
+    return plan, drain(prepare(plan, model).maps_steps(()))

@@ -16,14 +16,13 @@ from napari_unetic.finetuning.judging import HeldOut, Preview, preview_crop
 from napari_unetic.finetuning.making import begin_run, read_collected
 from napari_unetic.finetuning.planes import (
     Plane,
+    as_seen,
     make_plane,
-    normalisation,
     predict_maps,
     training_sample,
 )
 from napari_unetic.finetuning.settings import HELD_OUT, finetune_settings
 from napari_unetic.finetuning.verdict import VERDICT_FILE, Tally, Verdict, judge
-from napari_unetic.image.channels import to_channels
 from napari_unetic.image.resample import resample, resample_labels, scaled_shape
 from napari_unetic.image.writing import atomic_path
 from napari_unetic.model.description import object_kind
@@ -367,8 +366,7 @@ def _preview(loop: Loop, judge: HeldOut) -> Preview | None:
     image = plane.pair.image
     old = image.shape_yx
     grid = scaled_shape(old, description.working_diameter_px / plane.diameter)
-    window = to_channels(image.read(), description.network.in_channels, rgb=image.rgb)
-    pixels = resample(normalisation(plane, description).apply(window), old, grid)
+    pixels = resample(as_seen(plane, description), old, grid)
     area = resample_labels(plane.judge, old, grid)
     if not area.any():
         return None

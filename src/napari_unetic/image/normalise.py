@@ -13,7 +13,7 @@ from napari_unetic.errors import UneticError
 from napari_unetic.image.channels import to_channels
 
 if TYPE_CHECKING:
-    from napari_unetic.image.source import Image
+    from napari_unetic.image.source import Image, Ranges
 
 
 class NormalisationSpec(BaseModel):
@@ -168,7 +168,9 @@ def fit_normalisation(
     Parameters
     ----------
     image : Image
-        Every plane counts; of large ones every n-th row and column.
+        Every plane counts; of large ones every n-th row and column. What it says of the
+        intensities of a whole that it is part of (`Image.intensity_range`) is taken
+        instead, where its channels are those of the model or fill them.
     n_channels : int
         Channels that the model takes (`napari_unetic.image.channels.to_channels`).
     channel : int, optional
@@ -191,6 +193,9 @@ def fit_normalisation(
     spec = spec or NormalisationSpec()
     if isinstance(spec, DivisionSpec):
         return Normalisation(spec, (0.0,) * n_channels, (spec.divisor,) * n_channels)
+    if known := _known(image, n_channels, channel):
+        offset, scale = zip(*((low, high - low) for low, high in known), strict=True)
+        return Normalisation(spec, offset, scale)
     # Also of volumes plane by plane, of which not all are read.
     image = replace(image, dimensions=2)
     planes = list(image.planes())
@@ -210,7 +215,7 @@ def fit_normalisation(
         ],
         axis=1,
     )
-    offset, scale = [], []
+    offsets, scales = [], []
     for values in samples:
         finite = values[is_number(values)] if values.dtype.kind == "f" else values
         if finite.size == 0:
@@ -219,6 +224,46 @@ def fit_normalisation(
                 "choose another image or channel."
             )
         low, high = (float(v) for v in np.percentile(finite, (spec.low, spec.high)))
-        offset.append(low)
-        scale.append(high - low if high > low else 1.0)
-    return Normalisation(spec, tuple(offset), tuple(scale))
+        offsets.append(low)
+        scales.append(high - low if high > low else 1.0)
+    return Normalisation(spec, tuple(offsets), tuple(scales))
+
+
+def fit_range(image: Image, channel: int | None = None) -> Ranges:
+    """Return the range of intensities of each channel, for parts of an image to know.
+
+    Parameters
+    ----------
+    image : Image
+        The whole.
+    channel : int, optional
+        The one channel to take.
+
+    Returns
+    -------
+    tuple of tuple of float
+        For each channel the intensities that become 0 and 1.
+
+    Raises
+    ------
+    UneticError
+        As `fit_normalisation`.
+    """
+    n_channels = image.n_channels if channel is None else 1
+    fitted = fit_normalisation(image, n_channels, channel=channel)
+    return tuple(
+        (offset, offset + scale)
+        for offset, scale in zip(fitted.offset, fitted.scale, strict=True)
+    )
+
+
+def _known(image: Image, n_channels: int, channel: int | None) -> Ranges | None:
+    """Return the range of each of a model's channels, where the image knows it."""
+    known = image.intensity_range
+    if known is None or len(known) != image.n_channels:
+        return None
+    if channel is not None:
+        known = known[channel : channel + 1]
+    if len(known) == 1:
+        known *= n_channels
+    return known if len(known) == n_channels else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias
 
@@ -67,7 +67,8 @@ def read_image(
     name = _checked_name(source, name)
     if Path(name).suffix.lower() in _TIFF_SUFFIXES:
         tiff = read_tiff(source, name, axes)
-        return _image(tiff.array, tiff.axes, name, tiff.pixel_size, tiff.notices)
+        found = _image(tiff.array, tiff.axes, name, tiff.pixel_size, tiff.notices)
+        return replace(found, intensity_range=tiff.intensity_range)
     array, notices = _read_picture(source, name)
     text = "YX" if array.ndim == 2 else "YXS"
     if axes is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,10 @@ class ArrayLike(Protocol):
     def __getitem__(self, key: Any, /) -> Any: ...
 
 
+Ranges: TypeAlias = tuple[tuple[float, float], ...]
+"""For each channel the least and the most of something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Image:
     """An array with axes in canonical order, a pixel size and a name.
@@ -58,6 +62,10 @@ class Image:
     dimensions : {2, 3}
         Whether it is worked on plane by plane, or as volumes of all its planes. A
         "plane" is then a whole volume, and planes run over time alone.
+    intensity_range : tuple of tuple of float, optional
+        Of a part of another image: for each channel the intensities of the whole that
+        become 0 and 1, as `napari_unetic.image.normalise.fit_normalisation` fits them,
+        so that the part is seen as the whole is. None: fitted to the image itself.
 
     Raises
     ------
@@ -72,6 +80,7 @@ class Image:
     name: str = "image"
     notices: tuple[str, ...] = ()
     dimensions: Literal[2, 3] = 2
+    intensity_range: Ranges | None = None
 
     def __post_init__(self) -> None:
         check_axes(self.axes, len(self.data.shape))

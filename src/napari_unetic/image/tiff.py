@@ -7,7 +7,7 @@ import os
 import struct
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 import PIL.Image
@@ -23,6 +23,12 @@ from napari_unetic.image.guards import (
     decoding,
     fault_notice,
 )
+
+if TYPE_CHECKING:
+    from napari_unetic.image.source import Ranges
+
+RANGE_KEY: Final = "intensity_range"
+"""Of `Image.intensity_range` in the description of a TIFF file that tifffile shapes."""
 
 _MEMORY_MAP_BYTES = 16_000_000
 # Above this a resolution tag means paper (72 to 1200 dots an inch), not a microscope.
@@ -60,12 +66,15 @@ class Tiff:
         In micrometres, from OME-XML, ImageJ's metadata, or the resolution tags.
     notices : tuple of str
         Faults of the file that did not prevent reading it.
+    intensity_range : tuple of tuple of float, optional
+        As of `napari_unetic.image.source.Image`, where `write_pixels` wrote it.
     """
 
     array: NDArray[Any]
     axes: str
     pixel_size: PixelSize
     notices: tuple[str, ...] = ()
+    intensity_range: Ranges | None = None
 
 
 def read_tiff(
@@ -103,7 +112,7 @@ def read_tiff(
     with decoding("TIFF", name) as said, tifffile.TiffFile(source) as file:
         _check_pages(file)
         series = file.series[0]
-        pixel_size = _pixel_size(file)
+        pixel_size, known = _pixel_size(file), _intensity_range(file)
         found = _series_axes(series, labels)
         array = _read_series(file, series, source, name)
         array = array.reshape(tuple(int(n) for n in series.shape))
@@ -116,13 +125,13 @@ def read_tiff(
     if array.dtype.kind == "b":
         array = array.astype(np.uint8) * np.uint8(255)
     if axes is not None and len(axes) == array.ndim:
-        return Tiff(array, check_axes(axes), pixel_size, notices)
+        return Tiff(array, check_axes(axes), pixel_size, notices, known)
     array, found = _without_singletons(array, found)
     if axes is None:
-        known = _known_axes(found, array.shape, labels, name)
+        text = _known_axes(found, array.shape, labels, name)
     else:
-        known = check_axes(axes, array.ndim)
-    return Tiff(array, known, pixel_size, notices)
+        text = check_axes(axes, array.ndim)
+    return Tiff(array, text, pixel_size, notices, known)
 
 
 def _check_pages(file: tifffile.TiffFile) -> None:
@@ -258,6 +267,20 @@ def _known_axes(axes: str, shape: tuple[int, ...], labels: bool, name: str) -> s
             "part of it."
         )
     return text
+
+
+def _intensity_range(file: tifffile.TiffFile) -> Ranges | None:
+    """Return the range that the file tells, None if it is no such thing."""
+    told = file.shaped_metadata
+    pairs = told[0].get(RANGE_KEY) if told else None
+    try:
+        found = tuple((float(low), float(high)) for low, high in pairs or ())
+    except (TypeError, ValueError):
+        return None
+    is_range = all(
+        math.isfinite(low) and math.isfinite(high) and low < high for low, high in found
+    )
+    return found if found and is_range else None
 
 
 def _pixel_size(file: tifffile.TiffFile) -> PixelSize:

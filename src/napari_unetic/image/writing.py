@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import PIL.Image
@@ -18,7 +18,10 @@ from numpy.typing import DTypeLike, NDArray
 from napari_unetic.axes import PixelSize, check_axes
 from napari_unetic.errors import UneticError
 from napari_unetic.image.guards import as_text
-from napari_unetic.image.tiff import micrometres
+from napari_unetic.image.tiff import RANGE_KEY, micrometres
+
+if TYPE_CHECKING:
+    from napari_unetic.image.source import Image
 
 
 @contextmanager
@@ -151,6 +154,33 @@ def write_labels(
         axes=axes,
         pixel_size=pixel_size,
         description=description,
+    )
+
+
+def write_pixels(path: str | os.PathLike[str], image: Image) -> None:
+    """Write the pixels of an image, to be read as that image again.
+
+    Parameters
+    ----------
+    path : path
+        TIFF file; one that is there is written over.
+    image : Image
+        With its axes, whether it is colour, and the range of intensities of the whole
+        that it is part of. Its pixel size is not written.
+    """
+    data = np.asarray(image.data)
+    if image.rgb:
+        data = np.moveaxis(data, image.axes.index("C"), -1)
+    described: dict[str, Any] = {}
+    if len(image.axes) > 2 and not image.rgb:
+        described["axes"] = image.axes
+    if image.intensity_range is not None:
+        described[RANGE_KEY] = image.intensity_range
+    tifffile.imwrite(
+        path,
+        np.ascontiguousarray(data),
+        photometric="rgb" if image.rgb else "minisblack",
+        metadata=described or None,
     )
 
 

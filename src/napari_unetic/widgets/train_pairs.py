@@ -6,7 +6,7 @@ For a thread that does the work: layers are read here and never changed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -14,6 +14,9 @@ import numpy as np
 import tifffile
 
 from napari_unetic.errors import UneticError
+from napari_unetic.image.normalise import fit_range
+from napari_unetic.image.source import Image
+from napari_unetic.image.writing import write_pixels
 from napari_unetic.pairs.readers import read_pairs, read_split
 from napari_unetic.pairs.selection import split
 from napari_unetic.steps import Step, Steps
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from napari_unetic.image.source import Ranges
     from napari_unetic.pairs.pair import Pairs
 
 CUT: Final = 1 / 4
@@ -173,9 +177,11 @@ def write_layers_steps(source: LayerSource, folder: Path) -> Steps[str]:
     written: list[str] = []
     for pair in source.pairs:
         grid = _grid(pair)
+        known = _range(grid, source.channel)
         for plane, labels in _labelled(grid, pair):
             one = f"{len(written):04d}-{name_for(str(pair.image.name))}"
-            _write(folder, one, _pixels(grid, plane, source.channel), labels, grid)
+            image = _read(grid, plane, source.channel, known)
+            _write(folder, one, image, labels)
             written.append(one)
             yield Step(len(written), 0, "collecting")
     if len(written) > 1:
@@ -183,10 +189,11 @@ def write_layers_steps(source: LayerSource, folder: Path) -> Steps[str]:
     (pair,) = source.pairs
     grid = _grid(pair)
     ((plane, labels),) = _labelled(grid, pair)
-    pixels = _pixels(grid, plane, source.channel)
+    image = _read(grid, plane, source.channel, _range(grid, source.channel))
     kept, held = _cut_of(labels, source.name)
     for one, part in ((written[0], kept), ("held-back", held)):
-        _write(folder, one, pixels[:, *part], labels[part], grid)
+        cut = replace(image, data=image.data[..., *part])
+        _write(folder, one, cut, labels[part])
     return "held-back"
 
 
@@ -254,23 +261,36 @@ def _labelled(
         )
 
 
-def _pixels(
-    grid: Grid, plane: tuple[int, ...], channel: int | None
-) -> NDArray[np.generic]:
-    """Return the pixels of a plane, of shape (C, Y, X)."""
+def _range(grid: Grid, channel: int | None) -> Ranges:
+    """Return the range of intensities of the whole image, as prediction sees it."""
     image = grid.source.image()
     if channel is not None and channel >= image.n_channels:
         raise UneticError(
             f"Expected a channel from 0 to {image.n_channels - 1} of {image.name}, got "
             f"{channel}; counting starts at 0."
         )
+    return fit_range(image, channel)
+
+
+def _read(
+    grid: Grid, plane: tuple[int, ...], channel: int | None, known: Ranges
+) -> Image:
+    """Read the part of a plane that has labels, to be seen as the whole image is."""
+    image = grid.source.image()
     at = tuple(i + first for i, first in zip(plane, grid.first, strict=False))
     rows, columns = (
         slice(first, first + size)
         for first, size in zip(grid.first[-2:], grid.shape[-2:], strict=True)
     )
     channels = None if channel is None else (channel,)
-    return np.asarray(image.read(at, channels, rows, columns))
+    data = np.asarray(image.read(at, channels, rows, columns))
+    return Image(
+        data if len(data) > 1 else data[0],
+        "CYX" if len(data) > 1 else "YX",
+        rgb=image.rgb and len(data) > 1,
+        name=image.name,
+        intensity_range=known,
+    )
 
 
 def _cut_of(
@@ -296,26 +316,15 @@ def _cut_of(
     )
 
 
-def _write(
-    folder: Path,
-    one: str,
-    pixels: NDArray[np.generic],
-    labels: NDArray[np.int32],
-    grid: Grid,
-) -> None:
+def _write(folder: Path, one: str, image: Image, labels: NDArray[np.int32]) -> None:
     """Write a plane and its labels."""
-    is_colour = grid.source.rgb and len(pixels) == 3
-    n_channels = len(pixels)
-    array = np.moveaxis(pixels, 0, -1) if is_colour else pixels
-    array = array[0] if n_channels == 1 else array
-    for kind, data in (("images", array), ("labels", labels)):
-        path = folder / kind / f"{one}.tif"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        is_stack = kind == "images" and not is_colour and n_channels > 1
-        tifffile.imwrite(
-            path,
-            np.ascontiguousarray(data),
-            photometric="rgb" if kind == "images" and is_colour else "minisblack",
-            compression="zlib" if kind == "labels" else None,
-            metadata={"axes": "CYX"} if is_stack else None,
-        )
+    images, masks = folder / "images", folder / "labels"
+    for made in (images, masks):
+        made.mkdir(parents=True, exist_ok=True)
+    write_pixels(images / f"{one}.tif", image)
+    tifffile.imwrite(
+        masks / f"{one}.tif",
+        np.ascontiguousarray(labels),
+        photometric="minisblack",
+        compression="zlib",
+    )
