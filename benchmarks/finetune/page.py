@@ -128,6 +128,21 @@ def corrections(rows: Sequence[Row]) -> str:
     return table(("objects corrected", "images", "before", "after"), lines)
 
 
+def budget(rows: Sequence[Row]) -> str:
+    """Return how long fine-tunings took, all in all."""
+    lines = [
+        [
+            row["minutes"],
+            "slowed to half" if row["slowed"] else "idle",
+            f"{row['took_s']:.1f}",
+            f"{row['took_s'] / (60 * row['minutes']) - 1:+.1%}",
+            f"{row['steps']:,}",
+        ]
+        for row in chosen(rows, task="budget")
+    ]
+    return table(("minutes asked for", "cores", "took, s", "off by", "steps"), lines)
+
+
 def whole_loop(rows: Sequence[Row]) -> str:
     """Return memory, seconds and stalls of a session in a real window."""
     row = chosen(rows, task="whole loop")[-1]
@@ -149,6 +164,7 @@ PARTS: dict[str, Callable[[Sequence[Row]], str]] = {
     "forgetting": forgetting,
     "large nuclei": large_nuclei,
     "corrections": corrections,
+    "budget": budget,
     "whole loop": whole_loop,
 }
 
@@ -157,6 +173,7 @@ TASKS = {
     "forgetting": "phase contrast",
     "large nuclei": "u2os",
     "corrections": "corrections",
+    "budget": "budget",
     "whole loop": "whole loop",
 }
 """Which rows the parts are made of; a part without any stays as it is."""
