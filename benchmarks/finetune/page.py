@@ -140,7 +140,12 @@ def budget(rows: Sequence[Row]) -> str:
         ]
         for row in chosen(rows, task="budget")
     ]
-    return table(("minutes asked for", "cores", "took, s", "off by", "steps"), lines)
+    head = ("minutes asked for", "cores", "took, s", "off by", "steps")
+    said = (
+        "**The time** from the start to the verdict, reading, tuning and judging "
+        "included, on idle cores and beside as many programs that want a core each:"
+    )
+    return f"{said}\n\n{table(head, lines)}"
 
 
 def whole_loop(rows: Sequence[Row]) -> str:
