@@ -1,23 +1,16 @@
 """What the defaults of fine-tuning were chosen by: one setting changed at a time.
 
     python benchmarks/finetune/choices.py DATA OUT --by-steps --seeds 1
-    python benchmarks/finetune/choices.py --page OUT/results.jsonl docs/training.md
 
 Trains on the middle block of phase contrast, scores the early block, and scores every
 third of DSB2018's 67 validation images with the new model: what it has not forgotten.
-The second line writes the table of the page.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import statistics
-import sys
-from pathlib import Path
 from typing import Any
 
-from page import spread
 from protocol import (
     ap,
     parser,
@@ -29,10 +22,6 @@ from protocol import (
 )
 
 from napari_unetic import load_model
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-
-from _pages import fill, table
 
 CHOICES: dict[str, dict[str, Any]] = {
     "default": {},
@@ -53,10 +42,7 @@ CHOICES: dict[str, dict[str, Any]] = {
 
 
 def main() -> None:
-    """Work out the cells that are not there yet, or write the table."""
-    if "--page" in sys.argv:
-        page(*map(Path, sys.argv[sys.argv.index("--page") + 1 :]))
-        return
+    """Work out the cells that are not there yet."""
     made = parser(__doc__)
     made.add_argument("--only", nargs="*", default=list(CHOICES))
     arguments = made.parse_args()
@@ -98,28 +84,6 @@ def one(arguments: argparse.Namespace, name: str, seed: int) -> dict[str, Any]:
             description.working_diameter_px,
         ),
     }
-
-
-def page(results: Path, written: Path) -> None:
-    """Write the table of choices into the page."""
-    rows = [json.loads(line) for line in results.read_text("utf-8").splitlines()]
-    lines = []
-    for name in dict.fromkeys(row["name"] for row in rows if "name" in row):
-        mine = [row for row in rows if row.get("name") == name and "error" not in row]
-        lines.append(
-            [
-                name,
-                f"{statistics.median(row['steps'] for row in mine):,.0f}",
-                *(
-                    spread([row[scored][figure] for row in mine])
-                    for scored in ("after", "old_kind")
-                    for figure in ("ap_50", "mean_ap_9")
-                ),
-            ]
-        )
-    head = ("changed", "steps", "new kind, .50", "mean", "old kind, .50", "mean")
-    text = fill(written.read_text("utf-8"), "choices", table(head, lines))
-    written.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""The tables of `docs/finetune.md` from the results of the scripts beside this one.
+"""The tables of two pages from the results of the scripts beside this one.
 
     python benchmarks/finetune/page.py docs/finetune/results.jsonl docs/finetune.md
+    python benchmarks/finetune/page.py docs/finetune/choices.jsonl docs/training.md
 
 The file holds the lines of ``OUT/results.jsonl``, with the machine in front. Figures
 are medians of the seeds, with the least and the most of them.
@@ -148,6 +149,23 @@ def budget(rows: Sequence[Row]) -> str:
     return f"{said}\n\n{table(head, lines)}"
 
 
+def choices(rows: Sequence[Row]) -> str:
+    """Return settings, one changed at a time: the new kind of image and the old."""
+    mine = chosen(rows, task="choice")
+    lines = []
+    for name in dict.fromkeys(row["name"] for row in mine):
+        some = chosen(mine, name=name)
+        figures = (
+            spread([row[kind][figure] for row in some])
+            for kind in ("after", "old_kind")
+            for figure in ("ap_50", "mean_ap_9")
+        )
+        steps = statistics.median(row["steps"] for row in some)
+        lines.append([name, f"{steps:,.0f}", *figures])
+    head = ("changed", "steps", "new kind, .50", "mean", "old kind, .50", "mean")
+    return table(head, lines)
+
+
 def whole_loop(rows: Sequence[Row]) -> str:
     """Return memory, seconds and stalls of a session in a real window."""
     row = chosen(rows, task="whole loop")[-1]
@@ -170,6 +188,7 @@ PARTS: dict[str, Callable[[Sequence[Row]], str]] = {
     "large nuclei": large_nuclei,
     "corrections": corrections,
     "budget": budget,
+    "choices": choices,
     "whole loop": whole_loop,
 }
 
@@ -179,6 +198,7 @@ TASKS = {
     "large nuclei": "u2os",
     "corrections": "corrections",
     "budget": "budget",
+    "choices": "choice",
     "whole loop": "whole loop",
 }
 """Which rows the parts are made of; a part without any stays as it is."""
@@ -197,7 +217,8 @@ def main() -> None:
         if any(row.get("task") == TASKS[name] for row in rows):
             text = fill(text, name, make(rows))
     (where,) = [row for row in rows if "machine" in row][:1]
-    text = fill(text, "machine", about(where))
+    if "<!-- machine -->" in text:
+        text = fill(text, "machine", about(where))
     arguments.page.write_text(text, encoding="utf-8")
 
 

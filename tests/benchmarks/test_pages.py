@@ -18,10 +18,7 @@ PAGES = [
         "docs/models/nuclei.md",
         ["accuracy/factors.py", "--page", "docs/models/factors.json"],
     ),
-    (
-        "docs/training.md",
-        ["finetune/choices.py", "--page", "docs/finetune/choices.jsonl"],
-    ),
+    ("docs/training.md", ["finetune/page.py", "docs/finetune/choices.jsonl"]),
     ("docs/training.md", ["tutorial_page.py", "docs/networks/tutorial.json"]),
     ("docs/finetune.md", ["finetune/page.py", "docs/finetune/results.jsonl"]),
 ]

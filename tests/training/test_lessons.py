@@ -24,7 +24,8 @@ from napari_unetic.semantic.decode import ClassDecodeSpec
 from napari_unetic.steps import drain
 from napari_unetic.training import resume_steps, train, train_steps
 from napari_unetic.training.augment import NO_AUGMENTATION
-from napari_unetic.training.lessons import ClassLesson, lesson_of
+from napari_unetic.training.class_lesson import ClassLesson
+from napari_unetic.training.lessons import lesson_of
 from napari_unetic.training.optimiser import make_optimiser
 from napari_unetic.training.patches import PatchSource, load_samples
 from napari_unetic.training.preview import preview_strip
@@ -436,7 +437,8 @@ def test_patience_waits_until_something_is_learnt(
     """Validations at 0 in the beginning do not end a training; later ones do."""
     scores = iter([0.0, 0.0, 0.0, 0.4, 0.3, 0.2])
     monkeypatch.setattr(
-        "napari_unetic.training.lessons.class_objective", lambda _: next(scores, 0.1)
+        "napari_unetic.training.class_lesson.class_objective",
+        lambda _: next(scores, 0.1),
     )
     settings = _settings(steps=10, validations=10, patience=2, tune=False)
     train(pairs[:2], pairs[5:], tmp_path / "run", settings, device="cpu")

@@ -21,7 +21,7 @@ from napari_unetic.networks.presets import preset
 from napari_unetic.pairs.cleaning import CLICK
 from napari_unetic.pairs.readers import read_pairs
 from napari_unetic.training.augment import NO_AUGMENTATION
-from napari_unetic.training.lessons import pixel_weights
+from napari_unetic.training.object_lesson import pixel_weights
 from napari_unetic.training.patches import PatchSource, batches, load_samples
 from napari_unetic.training.settings import train_settings
 

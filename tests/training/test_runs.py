@@ -183,7 +183,9 @@ def test_patience_ends_early(
     pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After two validations that are no better the training ends and is tuned."""
-    monkeypatch.setattr("napari_unetic.training.lessons.objective", lambda scores: 0.5)
+    monkeypatch.setattr(
+        "napari_unetic.training.object_lesson.objective", lambda scores: 0.5
+    )
     settings = train_settings(steps=20, patience=2, **QUICK)
     train(pairs[:4], pairs[4:], tmp_path / "r", settings, device="cpu")
     last = RunLog(tmp_path / "r").read()[-1]

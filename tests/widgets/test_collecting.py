@@ -238,7 +238,8 @@ def test_labels_of_a_part_come_with_the_pixels_below_them(keywords: Any) -> None
     part = Labels(whole.data[10:30, 20:50], name="part", **place)
     (pair,) = collect(image, part, "all")
     np.testing.assert_array_equal(pair.image.data, image.data[10:30, 20:50])
-    assert pair.range == (pytest.approx(tuple(np.percentile(image.data, (1, 99.8)))),)
+    expected = pytest.approx(tuple(np.percentile(image.data, (1, 99.8))))
+    assert pair.image.intensity_range == (expected,)
     record = whole.metadata[METADATA_KEY] | {
         "layer": {"axes": "YX", "start": [10, 20], "shape": [20, 30]}
     }

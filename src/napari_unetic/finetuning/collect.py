@@ -23,8 +23,9 @@ from napari_unetic.finetuning.collected import (
     ReviewedPlane,
     reviewed_objects,
 )
+from napari_unetic.image.channels import check_channels
 from napari_unetic.image.normalise import fit_range
-from napari_unetic.image.source import Image, as_image
+from napari_unetic.image.source import Image, as_image, part_of
 from napari_unetic.instances.matching import check_same_shape
 from napari_unetic.instances.record import Touched, touched
 from napari_unetic.steps import Step, Steps, drain
@@ -145,28 +146,28 @@ def collect_steps(
     UneticError
         If nothing was reviewed, or there is no such channel.
     """
-    _check_channel(image, channel)
+    n = image.n_channels
+    check_channels(n, n, rgb=image.rgb, channel=channel, name=image.name)
     first = start or (0,) * (len(image.plane_axes) + 2)
     sizes = shape_yx or image.shape_yx
     rows, columns = (
         slice(begin, begin + size)
         for begin, size in zip(first[-2:], sizes, strict=True)
     )
-    is_part = bool(image.plane_axes) or sizes != image.shape_yx
-    is_part |= image.intensity_range is not None
-    intensities = None
+    is_whole = not image.plane_axes and sizes == image.shape_yx
+    is_fitted = is_whole and image.intensity_range is None
+    known = None
     earlier = {pair.image_hash(): pair.held_out for pair in before}
     pairs = []
     for n_done, one in enumerate(found):
         yield Step(n_done, 0, "collecting")
-        if is_part and intensities is None:
-            intensities = fit_range(image, channel)
+        if known is None and not is_fitted:
+            known = fit_range(image, channel)
         plane = tuple(i + k for i, k in zip(one.plane, first, strict=False))
         pair = CollectedPair(
             id=_id(name, image.plane_axes, plane),
-            image=replace(
-                _window_of(image, plane, channel, rows, columns),
-                intensity_range=intensities,
+            image=part_of(
+                image, plane, rows, columns, channel=channel, intensity_range=known
             ),
             labels=_compact(one.labels),
             reviewed=one.area,
@@ -369,35 +370,6 @@ def _compact(labels: NDArray[np.int32]) -> NDArray[np.int32]:
     if int(labels.max(initial=0)) <= LOOK_UP_MAX:
         return labels
     return renumbered(labels, sizes_of(labels)[0])
-
-
-def _check_channel(image: Image, channel: int | None) -> None:
-    n = image.n_channels
-    if channel is not None and not 0 <= channel < n:
-        raise UneticError(
-            f"Expected a channel from 0 to {n - 1} of {image.name}, got {channel}; "
-            "counting starts at 0."
-        )
-
-
-def _window_of(
-    image: Image,
-    plane: tuple[int, ...],
-    channel: int | None,
-    rows: slice,
-    columns: slice,
-) -> Image:
-    """Copy a window of a plane of an image into memory."""
-    channels = None if channel is None else (channel,)
-    data = image.read(plane, channels, rows, columns).copy()
-    has_channels = data.shape[0] > 1
-    return replace(
-        image,
-        data=data if has_channels else data[0],
-        axes="CYX" if has_channels else "YX",
-        rgb=image.rgb and has_channels,
-        notices=(),
-    )
 
 
 def _id(name: str, plane_axes: str, plane: tuple[int, ...]) -> str:

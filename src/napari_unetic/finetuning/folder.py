@@ -11,15 +11,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import tifffile
-from numpy.typing import NDArray
 
 from napari_unetic.errors import UneticError
 from napari_unetic.finetuning.collected import CollectedPair
 from napari_unetic.finetuning.held_out import Sides
+from napari_unetic.image.source import Image
 from napari_unetic.image.writing import write_pixels
 from napari_unetic.training.run import PAIRS, PairRecord, PlaneRecord, Run
 
@@ -68,10 +66,11 @@ def write_pairs(
 ) -> None:
     """Write pairs into a run folder that is being made."""
     for pair, record in zip(pairs, records, strict=True):
-        write_pixels(_path(folder, record.image), pair.image)
-        _write(folder, record.labels[0], pair.labels)
+        _write(folder, record.image, pair.image)
+        _write(folder, record.labels[0], Image(pair.labels, "YX"), packed=True)
         if record.reviewed is not None and pair.reviewed is not None:
-            _write(folder, record.reviewed, pair.reviewed.view(np.uint8))
+            area = Image(pair.reviewed.view(np.uint8), "YX")
+            _write(folder, record.reviewed, area, packed=True)
 
 
 def read_pair(run: Run, k: int) -> tuple[CollectedPair, Sides]:
@@ -89,6 +88,7 @@ def read_pair(run: Run, k: int) -> tuple[CollectedPair, Sides]:
     held_out = np.isin(labels, plane.held_out)
     found = CollectedPair(
         id=record.id,
+        # Also of runs whose files do not say it yet.
         image=replace(image, intensity_range=plane.range),
         labels=labels,
         reviewed=pair.reviewed(labels.shape),
@@ -144,14 +144,9 @@ def _file_name(k: int, one: str) -> str:
     return f"{k:03d}-{plain or 'image'}.tif"
 
 
-def _path(folder: Path, entry: dict[str, str | int]) -> Path:
-    """Return where an entry is to be written."""
+def _write(
+    folder: Path, entry: dict[str, str | int], image: Image, *, packed: bool = False
+) -> None:
     path = folder / str(entry["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
-def _write(folder: Path, entry: dict[str, str | int], mask: NDArray[Any]) -> None:
-    tifffile.imwrite(
-        _path(folder, entry), mask, photometric="minisblack", compression="zlib"
-    )
+    write_pixels(path, image, packed=packed)

@@ -22,7 +22,7 @@ from napari_unetic.finetuning.folder import (
 from napari_unetic.finetuning.held_out import hold_out
 from napari_unetic.model.description import check_planar, object_kind
 from napari_unetic.pairs.readers import read_pairs
-from napari_unetic.predict.darkness import DARKER, contrast
+from napari_unetic.predict.darkness import DARKER, compared_every, contrast
 from napari_unetic.provenance import software_versions
 from napari_unetic.training.beginning import begin
 from napari_unetic.training.record import refuse_given
@@ -148,5 +148,9 @@ def _decoding(base: ModelDescription, pairs: Sequence[CollectedPair]) -> Decodin
     """
     if base.dark is None:
         return base.decoding
-    found = [contrast(pair.image.read(), pair.labels > 0) for pair in pairs]
+    found = []
+    for pair in pairs:
+        thin = slice(None, None, compared_every(pair.labels.size))
+        pixels = pair.image.read((), None, thin, thin)
+        found.append(contrast(pixels, pair.labels[thin, thin] > 0))
     return base.dark.decoding if np.median(found) < DARKER else base.decoding

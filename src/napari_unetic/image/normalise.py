@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from napari_unetic.errors import UneticError
-from napari_unetic.image.channels import to_channels
+from napari_unetic.image.channels import check_channels, to_channels
 
 if TYPE_CHECKING:
     from napari_unetic.image.source import Image, Ranges
@@ -247,9 +247,12 @@ def fit_range(image: Image, channel: int | None = None) -> Ranges:
     Raises
     ------
     UneticError
-        As `fit_normalisation`.
+        As `fit_normalisation`, or if there is no such channel.
     """
     n_channels = image.n_channels if channel is None else 1
+    check_channels(
+        image.n_channels, n_channels, rgb=False, channel=channel, name=image.name
+    )
     fitted = fit_normalisation(image, n_channels, channel=channel)
     return tuple(
         (offset, offset + scale)

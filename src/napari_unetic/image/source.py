@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -38,7 +38,7 @@ class ArrayLike(Protocol):
 
 
 Ranges: TypeAlias = tuple[tuple[float, float], ...]
-"""For each channel the least and the most of something."""
+"""For each channel the least and the most of its intensities."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +227,44 @@ def _arranged(data: Any, order: tuple[int, ...], *, without_alpha: bool) -> Arra
         unchanged: ArrayLike = data
         return unchanged
     return _Rearranged(data, order, without_alpha)
+
+
+def part_of(
+    image: Image,
+    plane: tuple[int, ...],
+    rows: slice,
+    columns: slice,
+    *,
+    channel: int | None = None,
+    intensity_range: Ranges | None = None,
+) -> Image:
+    """Copy a window of a plane of an image into memory, as an image of its own.
+
+    Parameters
+    ----------
+    image : Image
+        The whole.
+    plane : tuple of int
+        Which plane.
+    rows, columns : slice
+        The window.
+    channel : int, optional
+        The one channel to take; all if None.
+    intensity_range : tuple of tuple of float, optional
+        Of the channels taken, for the part to be seen as the whole is
+        (`napari_unetic.image.normalise.fit_range`).
+    """
+    channels = None if channel is None else (channel,)
+    data = np.array(image.read(plane, channels, rows, columns))
+    has_channels = data.shape[0] > 1
+    return replace(
+        image,
+        data=data if has_channels else data[0],
+        axes="CYX" if has_channels else "YX",
+        rgb=image.rgb and has_channels,
+        notices=(),
+        intensity_range=intensity_range,
+    )
 
 
 def as_image(

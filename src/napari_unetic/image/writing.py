@@ -157,7 +157,9 @@ def write_labels(
     )
 
 
-def write_pixels(path: str | os.PathLike[str], image: Image) -> None:
+def write_pixels(
+    path: str | os.PathLike[str], image: Image, *, packed: bool = False
+) -> None:
     """Write the pixels of an image, to be read as that image again.
 
     Parameters
@@ -167,6 +169,8 @@ def write_pixels(path: str | os.PathLike[str], image: Image) -> None:
     image : Image
         With its axes, whether it is colour, and the range of intensities of the whole
         that it is part of. Its pixel size is not written.
+    packed : bool
+        Compress it, as pays for labels and masks.
     """
     data = np.asarray(image.data)
     if image.rgb:
@@ -180,6 +184,7 @@ def write_pixels(path: str | os.PathLike[str], image: Image) -> None:
         path,
         np.ascontiguousarray(data),
         photometric="rgb" if image.rgb else "minisblack",
+        compression="zlib" if packed else None,
         metadata=described or None,
     )
 

@@ -19,6 +19,11 @@ contrast it lies between -.12 and .12 (``benchmarks/accuracy/dark.py``)."""
 _COMPARED_PX = 2**14
 
 
+def compared_every(n_pixels: int) -> int:
+    """Return every how many rows and columns suffice to compare so many pixels."""
+    return max(1, int(np.ceil(np.sqrt(n_pixels / _COMPARED_PX))))
+
+
 def are_dark(
     plan: Plan, plane: tuple[int, ...], labels: NDArray[np.int32], box: Box
 ) -> bool:
@@ -39,7 +44,7 @@ def are_dark(
     """
     if plan.description.dark is None:
         return False
-    every = max(1, int(np.ceil(np.sqrt(labels.size / _COMPARED_PX))))
+    every = compared_every(labels.size)
     inside = labels[::every, ::every] > 0
     is_same_grid = labels.shape == tuple(one.stop - one.start for one in box)
     thin = (slice(s.start, s.stop, every if is_same_grid else 1) for s in box)

@@ -22,7 +22,7 @@ from napari_unetic.training.checkpoint import (
     load_start,
     save_checkpoint,
 )
-from napari_unetic.training.lessons import Lesson, Loss, lesson_of
+from napari_unetic.training.lessons import lesson_of
 from napari_unetic.training.optimiser import (
     load_optimiser,
     make_optimiser,
@@ -39,6 +39,7 @@ from napari_unetic.training.schedule import Moment, Schedule
 if TYPE_CHECKING:
     from napari_unetic.networks.network import Network
     from napari_unetic.training.judges import Judge
+    from napari_unetic.training.lesson import Lesson, Loss
     from napari_unetic.training.run import Run
 
 _LOG_EVERY = 50

@@ -20,9 +20,10 @@ from napari_unetic.networks.presets import preset
 from napari_unetic.provenance import software_versions
 from napari_unetic.semantic.decode import ClassDecodeSpec
 from napari_unetic.semantic.targets import SemanticTargetSpec, semantic_target
-from napari_unetic.training.lessons import Lesson, lesson_of
+from napari_unetic.training.lessons import lesson_of
 
 if TYPE_CHECKING:
+    from napari_unetic.training.lesson import Lesson
     from napari_unetic.training.loop import Loop
     from napari_unetic.training.patches import Sample
     from napari_unetic.training.run import Run

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
-import tifffile
 
 from napari_unetic.errors import UneticError
 from napari_unetic.image.normalise import fit_range
-from napari_unetic.image.source import Image
+from napari_unetic.image.source import Image, part_of
 from napari_unetic.image.writing import write_pixels
 from napari_unetic.pairs.readers import read_pairs, read_split
 from napari_unetic.pairs.selection import split
@@ -177,19 +176,15 @@ def write_layers_steps(source: LayerSource, folder: Path) -> Steps[str]:
     written: list[str] = []
     for pair in source.pairs:
         grid = _grid(pair)
-        known = _range(grid, source.channel)
+        # A plane is to be seen as it is where the whole is segmented.
+        known = fit_range(grid.source.image(), source.channel)
         for plane, labels in _labelled(grid, pair):
-            one = f"{len(written):04d}-{name_for(str(pair.image.name))}"
-            image = _read(grid, plane, source.channel, known)
-            _write(folder, one, image, labels)
-            written.append(one)
+            image = _part(grid, plane, source.channel, known)
+            written.append(f"{len(written):04d}-{name_for(str(pair.image.name))}")
+            _write(folder, written[-1], image, labels)
             yield Step(len(written), 0, "collecting")
     if len(written) > 1:
         return ""
-    (pair,) = source.pairs
-    grid = _grid(pair)
-    ((plane, labels),) = _labelled(grid, pair)
-    image = _read(grid, plane, source.channel, _range(grid, source.channel))
     kept, held = _cut_of(labels, source.name)
     for one, part in ((written[0], kept), ("held-back", held)):
         cut = replace(image, data=image.data[..., *part])
@@ -261,35 +256,17 @@ def _labelled(
         )
 
 
-def _range(grid: Grid, channel: int | None) -> Ranges:
-    """Return the range of intensities of the whole image, as prediction sees it."""
-    image = grid.source.image()
-    if channel is not None and channel >= image.n_channels:
-        raise UneticError(
-            f"Expected a channel from 0 to {image.n_channels - 1} of {image.name}, got "
-            f"{channel}; counting starts at 0."
-        )
-    return fit_range(image, channel)
-
-
-def _read(
+def _part(
     grid: Grid, plane: tuple[int, ...], channel: int | None, known: Ranges
 ) -> Image:
-    """Read the part of a plane that has labels, to be seen as the whole image is."""
-    image = grid.source.image()
+    """Read the part of a plane that the labels are of."""
     at = tuple(i + first for i, first in zip(plane, grid.first, strict=False))
     rows, columns = (
         slice(first, first + size)
         for first, size in zip(grid.first[-2:], grid.shape[-2:], strict=True)
     )
-    channels = None if channel is None else (channel,)
-    data = np.asarray(image.read(at, channels, rows, columns))
-    return Image(
-        data if len(data) > 1 else data[0],
-        "CYX" if len(data) > 1 else "YX",
-        rgb=image.rgb and len(data) > 1,
-        name=image.name,
-        intensity_range=known,
+    return part_of(
+        grid.source.image(), at, rows, columns, channel=channel, intensity_range=known
     )
 
 
@@ -318,13 +295,7 @@ def _cut_of(
 
 def _write(folder: Path, one: str, image: Image, labels: NDArray[np.int32]) -> None:
     """Write a plane and its labels."""
-    images, masks = folder / "images", folder / "labels"
-    for made in (images, masks):
-        made.mkdir(parents=True, exist_ok=True)
-    write_pixels(images / f"{one}.tif", image)
-    tifffile.imwrite(
-        masks / f"{one}.tif",
-        np.ascontiguousarray(labels),
-        photometric="minisblack",
-        compression="zlib",
-    )
+    for kind, pixels in (("images", image), ("labels", Image(labels, "YX"))):
+        path = folder / kind / f"{one}.tif"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_pixels(path, pixels, packed=kind == "labels")
