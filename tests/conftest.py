@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -216,3 +217,18 @@ def class_model() -> Callable[..., str]:
         return name
 
     return save
+
+
+@pytest.fixture(scope="session")
+def whole_package() -> None:
+    """All modules that need no viewer, loaded.
+
+    For fixtures that put something else in a function's place: a module loaded only
+    while it stands there would keep it for good, and which tests come first is chance
+    where several processes share them.
+    """
+    import napari_unetic
+
+    for module in pkgutil.walk_packages(napari_unetic.__path__, "napari_unetic."):
+        if not module.name.startswith(("napari_unetic.widgets", "napari_unetic.__")):
+            importlib.import_module(module.name)

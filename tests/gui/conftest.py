@@ -137,7 +137,7 @@ class Toy:
 
 
 @pytest.fixture
-def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+def network(monkeypatch: pytest.MonkeyPatch, whole_package: None) -> Network:
     """The stand-in, and a model of one channel by the name of "toy" in the menu."""
     from napari_unetic import predict
     from napari_unetic.maps import pace

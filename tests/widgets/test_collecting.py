@@ -46,7 +46,7 @@ def dots(rows: int = 40, columns: int = 60, seed: int = 0) -> Any:
 
 
 @pytest.fixture(autouse=True)
-def _model(monkeypatch: pytest.MonkeyPatch) -> None:
+def _model(monkeypatch: pytest.MonkeyPatch, whole_package: None) -> None:
     """A model without weights stands in for every other."""
     from napari_unetic.model import registry
     from napari_unetic.model.description import ModelDescription
