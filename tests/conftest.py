@@ -9,7 +9,7 @@ import pkgutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NoReturn
@@ -18,7 +18,7 @@ import pytest
 
 # Before torch is loaded, here and in processes that tests start. Networks this small
 # run no faster on more threads, and many times slower where others want the cores.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+THREADS = int(os.environ.setdefault("OMP_NUM_THREADS", "1"))
 
 ROOT = Path(__file__).resolve().parents[1]
 GUI_TESTS = ROOT / "tests" / "gui"
@@ -232,3 +232,12 @@ def whole_package() -> None:
     for module in pkgutil.walk_packages(napari_unetic.__path__, "napari_unetic."):
         if not module.name.startswith(("napari_unetic.widgets", "napari_unetic.__")):
             importlib.import_module(module.name)
+
+
+@pytest.fixture(autouse=True)
+def _threads_stay() -> Iterator[None]:
+    """A command that sets torch's threads sets them for no other test."""
+    yield
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.get_num_threads() != THREADS:
+        torch.set_num_threads(THREADS)

@@ -27,7 +27,8 @@ def fenced_lines(repository: Path) -> list[str]:
             id="demo",
         ),
         pytest.param(
-            'python -m pip install -c constraints.txt -e ".[test]" && python -m pytest',
+            'python -m pip install -c constraints.txt -e ".[test]" && '
+            "python -m pytest -n 2 --dist loadfile",
             id="tests",
         ),
     ],

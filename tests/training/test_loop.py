@@ -179,7 +179,7 @@ def test_a_loss_that_is_no_number_stops(
     pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says so and what to do."""
-    import napari_unetic.training.lessons as module
+    import napari_unetic.training.object_lesson as module
 
     real = module.instance_loss
 
@@ -201,7 +201,7 @@ def test_a_gradient_that_overflows_is_passed_over(
     pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The weights stay numbers, and training goes on."""
-    import napari_unetic.training.lessons as module
+    import napari_unetic.training.object_lesson as module
 
     real, n_losses = module.instance_loss, 0
 

@@ -77,7 +77,7 @@ def test_rehearsed_patches_are_to_stay_as_they_were(
     parent: Path, pairs: Pairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Their targets are what the start says of them; the others' are the labels'."""
-    import napari_unetic.training.lessons as module
+    import napari_unetic.training.object_lesson as module
 
     real = module.instance_loss
     losses = []
